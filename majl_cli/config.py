@@ -1,0 +1,108 @@
+"""Typed configuration: frozen dataclass trees from TOML, with ``section.key=value`` on top.
+
+An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from majl_cli.errors import ConfigError
+
+T = typing.TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], *, section: str = "") -> T:
+    """An instance of the dataclass ``cls`` from nested ``values``. Raises ConfigError."""
+    _check_keys(cls, values, section)
+    try:
+        return msgspec.convert(dict(values), cls, strict=True)
+    except msgspec.ValidationError as error:
+        where = f" in [{section}]" if section else ""
+        raise ConfigError(f"wrong value{where}: {error}", "see the documentation of the configuration") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table in a TOML file. Raises ConfigError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file", "check the path, or leave the option out") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not readable as TOML: {error}", "mend the file") from error
+
+
+def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """``values`` with each ``section.key=value`` applied; values are TOML, bare words are strings."""
+    result = _copy(values)
+    for assignment in assignments:
+        path, sign, text = assignment.partition("=")
+        if not sign or not path.strip():
+            raise ConfigError(f"--set {assignment}: no value", "write --set section.key=value")
+        *sections, key = path.strip().split(".")
+        table = result
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {assignment}: {section} is not a section", "write --set section.key=value")
+        table[key] = _parse_value(text.strip())
+    return result
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass tree as plain tables, without the values that are None (TOML has no null)."""
+    plain = msgspec.to_builtins(config)
+    return typing.cast(dict[str, Any], _without_none(plain))
+
+
+def write_toml(path: Path, config: Any) -> None:
+    """The fully resolved configuration as TOML."""
+    path.write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
+
+
+def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables, ``top`` winning."""
+    result = _copy(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), dict)
+        result[key] = merge(result[key], value) if both else value
+    return result
+
+
+def _check_keys(cls: type, values: Mapping[str, Any], section: str) -> None:
+    hints = typing.get_type_hints(cls)
+    known = [field.name for field in dataclasses.fields(cls)]
+    for key, value in values.items():
+        name = f"{section}.{key}" if section else key
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+            raise ConfigError(f"unknown key {name!r}", hint)
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
+            _check_keys(typing.cast(type, hints[key]), value, name)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,1 @@
+"""Separation modules, pitch modules, and the joint model made of any pair of them."""

@@ -1,0 +1,143 @@
+"""A model on disk: a folder with ``config.json`` and ``model.safetensors``. Nothing is ever unpickled.
+
+Writing is atomic: a temporary folder beside the target, flushed, then renamed. Loading is strict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from majl_cli.errors import CheckpointError
+from majl_cli.models.joint import JointModel
+from majl_cli.models.registry import build_joint, describe_module
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """What ``config.json`` says beside the architecture: ``metadata`` holds training summary, licence words, scores."""
+
+    name: str
+    folder: Path
+    architecture: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    folder: Path,
+    joint: JointModel,
+    *,
+    separation: str,
+    pitch: str,
+    metadata: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> None:
+    """Write ``joint``, whose modules are registered as ``separation`` and ``pitch``, to ``folder``.
+
+    ``half`` stores float16 weights (batch-norm statistics stay float32). An existing checkpoint is replaced whole.
+    """
+    config = {
+        "format_version": FORMAT_VERSION,
+        "architecture": {
+            "separation": describe_module(separation, joint.separation),
+            "pitch": describe_module(pitch, joint.pitch),
+            "target": joint.target,
+        },
+        "sample_rate": joint.separation.sample_rate,
+        "stems": list(joint.separation.stems),
+        "metadata": dict(metadata or {}),
+    }
+    tensors = {name: _stored(name, tensor, half) for name, tensor in joint.state_dict().items()}
+    aside = folder.with_name(f".{folder.name}.tmp-majl-{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        save_file(tensors, aside / WEIGHTS_FILE)
+        (aside / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for path in sorted(aside.iterdir()):
+            _flush(path)
+        _swap(aside, folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}", "choose another folder") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
+    """The joint model in evaluation mode and what its config says. Raises CheckpointError."""
+    config = _read_config(folder)
+    joint = build_joint(config["architecture"])
+    weights = folder / WEIGHTS_FILE
+    try:
+        tensors = load_file(weights)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: no {WEIGHTS_FILE}", "the folder is incomplete: copy it again") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights}: damaged or not safetensors: {error}", "copy or download it again") from error
+    expected = joint.state_dict()
+    wrong = sorted(expected.keys() ^ tensors.keys())
+    wrong += [name for name in expected.keys() & tensors.keys() if expected[name].shape != tensors[name].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{folder}: weights and architecture do not agree, first at {wrong[0]!r} ({len(wrong)} in all)",
+            "use the config.json the weights were saved with",
+        )
+    joint.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()})
+    info = CheckpointInfo(
+        name=folder.name,
+        folder=folder,
+        architecture=config["architecture"],
+        metadata=config.get("metadata", {}),
+    )
+    return joint.eval(), info
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: no {CONFIG_FILE}, so not a majl model", "give a checkpoint folder") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON: {error}", "copy the checkpoint again") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {version}, this majl reads {FORMAT_VERSION}", "update majl, or export it again"
+        )
+    if "architecture" not in config:
+        raise CheckpointError(f"{path}: no architecture", "copy the checkpoint again")
+    return config
+
+
+def _stored(name: str, tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    statistics = name.endswith(("running_mean", "running_var"))
+    return tensor.half() if half and tensor.dtype == torch.float32 and not statistics else tensor
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _swap(aside: Path, folder: Path) -> None:
+    """Put ``aside`` in the place of ``folder``; the old one goes only after the new one is there."""
+    old = folder.with_name(f".{folder.name}.old-majl-{os.getpid()}")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Pitch modules, one file per architecture, and the decoding of salience to f0."""

@@ -1,0 +1,70 @@
+"""Names of the modules that can be joined. ``package.module:Class`` loads a third party's class."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from majl_cli.config import build
+from majl_cli.errors import ConfigError
+from majl_cli.models.contracts import PitchModule, SeparationModule
+from majl_cli.models.joint import JointModel
+from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
+from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
+from majl_cli.models.separation.unet import UNet, UNetConfig
+
+Entry = tuple[Callable[[Any], Any], type]
+
+separation_modules: dict[str, Entry] = {"unet": (UNet, UNetConfig)}
+pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
+
+
+def build_separation(name: str, options: Mapping[str, Any] | None = None) -> SeparationModule:
+    """The named separation module. Raises ConfigError for an unknown name or option."""
+    module: SeparationModule = _build(separation_modules, "separation", name, options or {})
+    return module
+
+
+def build_pitch(name: str, options: Mapping[str, Any] | None = None) -> PitchModule:
+    """The named pitch module. Raises ConfigError for an unknown name or option."""
+    module: PitchModule = _build(pitch_modules, "pitch", name, options or {})
+    return module
+
+
+def build_joint(architecture: Mapping[str, Any]) -> JointModel:
+    """The joint model of ``{"separation": {"name", "options"}, "pitch": {...}, "target"}``, as checkpoints store it."""
+    separation, pitch = architecture["separation"], architecture["pitch"]
+    return JointModel(
+        build_separation(separation["name"], separation["options"]),
+        build_pitch(pitch["name"], pitch["options"]),
+        target=architecture.get("target", "vocals"),
+    )
+
+
+def describe_module(name: str, module: Any) -> dict[str, Any]:
+    """Name and options from which the same module can be built again: what a checkpoint stores."""
+    config = getattr(module, "config", {})
+    return {"name": name, "options": asdict(config) if is_dataclass(config) else dict(config)}  # type: ignore[arg-type]
+
+
+def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping[str, Any]) -> Any:
+    if ":" in name:
+        return _load_class(name)(**options)
+    if name not in registry:
+        near = difflib.get_close_matches(name, registry, n=1)
+        known = ", ".join(sorted(registry))
+        hint = f"did you mean {near[0]}? Known: {known}" if near else f"known: {known}, or package.module:Class"
+        raise ConfigError(f"no {kind} module {name!r}", hint)
+    builder, config = registry[name]
+    return builder(build(config, options, section=name))
+
+
+def _load_class(name: str) -> Any:
+    module_name, _, class_name = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"cannot load the module {name!r}: {error}", "write it as package.module:Class") from error

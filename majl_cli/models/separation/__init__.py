@@ -1,0 +1,1 @@
+"""Separation modules, one file per architecture."""

@@ -1,0 +1,153 @@
+"""One contract over all registered modules and every pair. A new module needs a row in tiny.py, nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import PITCH, PITCH_CASES, SEPARATION, SEPARATION_CASES
+
+from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
+from majl_cli.models.contracts import PitchModule, SeparationModule
+from majl_cli.models.joint import JointModel
+from majl_cli.models.registry import build_pitch, build_separation, pitch_modules, separation_modules
+
+LENGTHS = (1, 2, 7, 63, 64, 100, 1023, 5001, 16000)
+
+
+def separation_of(name: str, kind: str) -> SeparationModule:
+    torch.manual_seed(0)
+    return build_separation(name, SEPARATION[name][kind])
+
+
+def pitch_of(name: str, kind: str) -> PitchModule:
+    torch.manual_seed(0)
+    return build_pitch(name, PITCH[name][kind])
+
+
+def test_every_registered_module_has_a_tiny_case() -> None:
+    assert set(SEPARATION) == set(separation_modules)
+    assert set(PITCH) == set(pitch_modules)
+
+
+@pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
+@pytest.mark.parametrize("samples", LENGTHS)
+def test_separation_keeps_shape_and_is_finite(name: str, kind: str, samples: int) -> None:
+    module = separation_of(name, kind).eval()
+    mixture = torch.randn(2, module.channels, samples)
+    with torch.no_grad():
+        estimates = module(mixture)
+        again = module(mixture)
+    assert estimates.shape == (2, len(module.stems), module.channels, samples)
+    assert torch.isfinite(estimates).all()
+    assert torch.equal(estimates, again)
+
+
+@pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
+def test_separation_of_silence_is_silence_and_trains_without_nan(name: str, kind: str) -> None:
+    module = separation_of(name, kind)
+    mixture = torch.zeros(2, module.channels, 4000, requires_grad=True)
+    estimates = module(mixture)
+    estimates.square().mean().backward()
+    assert estimates.abs().max() == 0
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
+def test_separation_depends_on_its_context_only(name: str, kind: str) -> None:
+    module = separation_of(name, kind).eval()
+    assert module.context is not None
+    context = round(module.context * module.sample_rate)
+    samples = 2 * context + 4 * module.stride
+    mixture = torch.randn(1, module.channels, samples)
+    changed = mixture.clone()
+    changed[..., : samples // 2 - context] += torch.randn(samples // 2 - context)
+    with torch.no_grad():
+        difference = (module(mixture) - module(changed)).abs()
+    assert difference[..., samples // 2 :].max() < 1e-6
+    assert difference[..., : samples // 4].max() > 1e-4
+
+
+@pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
+def test_separation_shifts_along_with_its_stride(name: str, kind: str) -> None:
+    module = separation_of(name, kind).eval()
+    context = -(-round((module.context or 0) * module.sample_rate) // module.stride) * module.stride
+    mixture = torch.randn(1, module.channels, 4 * context)
+    with torch.no_grad():
+        whole = module(mixture)[..., 2 * context : 3 * context]
+        part = module(mixture[..., context:])[..., context : 2 * context]
+    assert (whole - part).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("name", "kind"), PITCH_CASES)
+@pytest.mark.parametrize("samples", (1, 159, 160, 161, 1023, 4000, 16001))
+def test_pitch_has_one_frame_per_hop_and_one_more(name: str, kind: str, samples: int) -> None:
+    module = pitch_of(name, kind).eval()
+    with torch.no_grad():
+        logits = module(0.1 * torch.randn(2, samples))
+    assert logits.shape == (2, samples // module.hop_length + 1, module.grid.bins)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(("name", "kind"), PITCH_CASES)
+def test_pitch_depends_on_its_context_only(name: str, kind: str) -> None:
+    module = pitch_of(name, kind).eval()
+    assert module.context is not None
+    samples = 32000
+    audio = 0.1 * torch.randn(1, samples)
+    changed = audio.clone()
+    edge = samples // 2 - round(module.context * module.sample_rate)
+    changed[:, :edge] = torch.randn(edge)
+    with torch.no_grad():
+        difference = (module(audio) - module(changed)).abs().amax(dim=(0, 2))
+    assert difference[samples // 2 // module.hop_length :].max() < 1e-4
+    assert difference[: edge // 2 // module.hop_length].max() > 1e-4
+
+
+@pytest.mark.parametrize(("name", "kind"), PITCH_CASES)
+def test_pitch_of_silence_trains_without_nan(name: str, kind: str) -> None:
+    module = pitch_of(name, kind)
+    audio = torch.zeros(2, 3200, requires_grad=True)
+    module(audio).square().mean().backward()
+    assert audio.grad is not None
+    assert torch.isfinite(audio.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+
+
+PAIRS = list(itertools.product(SEPARATION_CASES, PITCH_CASES))
+
+
+@pytest.mark.parametrize(("separation", "pitch"), PAIRS)
+def test_pitch_gradient_reaches_the_separation_modules_first_layer(
+    separation: tuple[str, str], pitch: tuple[str, str]
+) -> None:
+    joint = JointModel(separation_of(*separation), pitch_of(*pitch))
+    output = joint(0.1 * torch.randn(2, joint.separation.channels, joint.separation.sample_rate // 4))
+    output.logits.square().mean().backward()
+    first = next(joint.separation.parameters())
+    assert first.grad is not None
+    assert first.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(("separation", "pitch"), PAIRS)
+def test_checkpoint_gives_back_the_same_model(
+    separation: tuple[str, str], pitch: tuple[str, str], tmp_path: Path
+) -> None:
+    joint = JointModel(separation_of(*separation), pitch_of(*pitch)).eval()
+    save_checkpoint(tmp_path / "model", joint, separation=separation[0], pitch=pitch[0], metadata={"licence": "x"})
+    loaded, info = load_checkpoint(tmp_path / "model")
+    mixture = 0.1 * torch.randn(1, joint.separation.channels, 4001)
+    with torch.no_grad():
+        expected, actual = joint(mixture), loaded(mixture)
+    assert torch.equal(expected.estimates, actual.estimates)
+    assert torch.equal(expected.logits, actual.logits)
+    assert info.metadata == {"licence": "x"}
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_detached_pitch_leaves_the_separation_module_alone() -> None:
+    joint = JointModel(separation_of("unet", "16 kHz mono"), pitch_of("salience-cnn", "tiny"), detach_pitch=True)
+    joint(0.1 * torch.randn(1, 1, 4000)).logits.square().mean().backward()
+    assert all(p.grad is None for p in joint.separation.parameters())
