@@ -1,0 +1,126 @@
+"""The ``majl`` command: a table of contents, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from majl_cli import __version__
+from majl_cli.cli.batch import explain_os_error
+from majl_cli.cli.pitch import pitch
+from majl_cli.cli.separate import separate
+from majl_cli.cli.train_stage1 import train_stage1
+from majl_cli.errors import Cancelled, MajlError
+
+
+class _Commands(TyperGroup):
+    """Commands in the order they are listed; Ctrl-C reaches ``main`` as ``Cancelled``, whatever Typer makes of it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Cancelled("interrupted") from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog="Example: majl separate song.wav --out stems",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"majl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def majl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Separate music into stems, estimate the melody's pitch, and train both jointly."""
+
+
+app.command(
+    epilog="Example: majl separate song.mp3 --out stems  (writes stems/song/vocals.wav and "
+    "stems/song/accompaniment.wav)"
+)(separate)
+app.command(epilog="Example: majl pitch song.wav --csv --midi --out melody  (writes melody/song.f0.csv and song.mid)")(
+    pitch
+)
+app.command(
+    epilog="Example: majl train-stage1 --data mir-1k=MIR-1K --out runs/first  (then: majl separate song.wav --model "
+    "runs/first)"
+)(train_stage1)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a ``MajlError``, 2 wrong usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _let_any_file_name_be_printed()
+    warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+    try:
+        with _terminated_as_interrupted():
+            app(args=given, prog_name="majl")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(explain_os_error(error), as_json="--json" in given)
+    except MajlError as error:
+        _fail(error, as_json="--json" in given)
+    except KeyboardInterrupt:
+        _fail(Cancelled("interrupted"), as_json="--json" in given)
+    sys.exit(0)
+
+
+def _fail(error: MajlError, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print(json.dumps({"error": error.message, "hint": error.hint}))
+    print(error.message if isinstance(error, Cancelled) else f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C does, so that temporary files are removed."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = None
+    with suppress(ValueError):  # not in the main thread: leave signals alone
+        previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _let_any_file_name_be_printed() -> None:
+    """File names need not be valid text: pass their bytes through where the terminal speaks UTF-8."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        utf_8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        reconfigure(errors="surrogateescape" if utf_8 else "backslashreplace")

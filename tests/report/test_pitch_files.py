@@ -1,0 +1,61 @@
+"""CSV and NPZ of a pitch track, whole or not at all."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from majl_cli.report.pitch_files import write_csv, write_npz, written_aside
+
+
+@pytest.fixture
+def track():
+    return SimpleNamespace(
+        times=np.array([0.0, 0.01, 0.02]),
+        frequency=np.array([220.0, 221.23456, 300.0], dtype=np.float32),
+        f0=np.array([220.0, 221.23456, 0.0], dtype=np.float32),
+        confidence=np.array([1.0, 0.87654, 0.25]),
+        voiced=np.array([True, True, False]),
+        threshold=0.5,
+    )
+
+
+def test_csv_is_exactly_this(track, tmp_path):
+    write_csv(track, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (
+        b"time,frequency,confidence,voiced\n"
+        b"0.000000,220.000,1.0000,1\n"
+        b"0.010000,221.235,0.8765,1\n"
+        b"0.020000,0.000,0.2500,0\n"
+    )
+
+
+def test_raw_csv_keeps_the_guess(track, tmp_path):
+    write_csv(track, tmp_path / "a.csv", raw=True)
+    assert (tmp_path / "a.csv").read_text().splitlines()[-1] == "0.020000,300.000,0.2500,0"
+
+
+def test_npz_gives_back_what_went_in(track, tmp_path):
+    write_npz(track, tmp_path / "a.f0.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.f0.npz"]
+    with np.load(tmp_path / "a.f0.npz") as arrays:
+        assert set(arrays) == {"times", "f0", "frequency", "confidence", "voiced", "threshold"}
+        for name in arrays:
+            np.testing.assert_array_equal(arrays[name], getattr(track, name))
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), written_aside(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("a.csv", "old")]
+
+
+def test_a_name_as_long_as_the_file_system_allows_can_be_written(track, tmp_path):
+    name = "x" * 251 + ".csv"
+    write_csv(track, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
