@@ -1,0 +1,1 @@
+"""Corpora, manifests, and the segments a model is trained on."""

@@ -1,0 +1,76 @@
+"""Augmentations of a training segment. All chance comes from the numpy Generator that is passed in.
+
+Audio here is (channels, samples) float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+SILENT_RMS = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Ranges are (lowest, highest).
+
+    ``remix_probability``: vocals of one track over the accompaniment of another. ``snr_db``: vocals over
+    accompaniment, RMS over the segment. ``level_db``: RMS of the mixture in dBFS. ``resample_cents``: one source
+    played faster or slower by up to this much, pitch labels moved along. ``*_pan_db``: level difference between left
+    and right. ``second_accompaniment``: another one on top. The ``*_absent`` cases teach what silence is.
+    """
+
+    remix_probability: float = 0.7
+    snr_db: tuple[float, float] = (-8.0, 8.0)
+    level_db: tuple[float, float] = (-32.0, -12.0)
+    polarity: bool = True
+    channel_swap: bool = True
+    resample_probability: float = 0.3
+    resample_cents: float = 200.0
+    pan_probability: float = 0.3
+    vocals_pan_db: float = 2.0
+    accompaniment_pan_db: float = 6.0
+    second_accompaniment_probability: float = 0.1
+    vocals_absent_probability: float = 0.04
+    accompaniment_absent_probability: float = 0.08
+
+
+def draw_speed(config: AugmentConfig, generator: np.random.Generator) -> float:
+    """A playback speed: above 1 is faster and higher."""
+    if generator.random() >= config.resample_probability:
+        return 1.0
+    return float(2.0 ** (generator.uniform(-config.resample_cents, config.resample_cents) / 1200.0))
+
+
+def place(audio: Audio, pan_db: float, config: AugmentConfig, generator: np.random.Generator) -> Audio:
+    """Swap channels, pan and turn the polarity, each by chance."""
+    if config.channel_swap and len(audio) == 2 and generator.random() < 0.5:
+        audio = audio[::-1]
+    if len(audio) == 2 and generator.random() < config.pan_probability:
+        side = 10.0 ** (generator.uniform(-pan_db, pan_db) / 40.0)
+        audio = audio * np.array([[side], [1.0 / side]], dtype=np.float32)
+    if config.polarity and generator.random() < 0.5:
+        audio = -audio
+    return audio
+
+
+def rms(audio: Audio) -> float:
+    """Root mean square over all samples."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
+
+
+def balance(vocals: Audio, accompaniment: Audio, config: AugmentConfig, generator: np.random.Generator) -> Audio:
+    """The accompaniment at a random level below the vocals; a rest of the singer counts as a soft voice."""
+    snr_db = generator.uniform(*config.snr_db)
+    gain = max(rms(vocals), 10 * SILENT_RMS) / max(rms(accompaniment), SILENT_RMS) * 10.0 ** (-snr_db / 20.0)
+    return (accompaniment * np.float32(gain)).astype(np.float32)
+
+
+def level_gain(mixture: Audio, config: AugmentConfig, generator: np.random.Generator) -> float:
+    """A gain that brings the mixture to a random level without passing full scale."""
+    gain = 10.0 ** (generator.uniform(*config.level_db) / 20.0) / max(rms(mixture), SILENT_RMS)
+    return min(gain, 0.99 / max(float(np.abs(mixture).max(initial=0.0)), 1e-6))

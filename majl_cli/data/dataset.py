@@ -1,0 +1,217 @@
+"""Random training segments: a pure function of (seed, index), so that a resumed run sees the same data.
+
+Letters: C channels, T samples, N pitch frames; sources are ordered (target, accompaniment).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from majl_cli.audio import read_audio, resample, to_channels
+from majl_cli.data.augment import AugmentConfig, balance, draw_speed, level_gain, place, rms
+from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
+from majl_cli.data.manifest import Stem, Track
+from majl_cli.errors import DataError
+
+Audio = NDArray[np.float32]
+MARGIN_SECONDS = 0.01  # read on either side for the resampler's filter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """Audio (C, T) that starts at ``start`` seconds of its track, played at ``speed``."""
+
+    audio: Audio
+    start: float
+    speed: float
+
+
+class SegmentDataset(Dataset[dict[str, Any]]):
+    """Segments of ``segment_seconds`` at ``sample_rate``, pitch labels every ``frame_seconds``.
+
+    ``augment`` None gives original pairs at their own levels. ``corpus_weights`` multiply the chance of a corpus, which
+    otherwise is its share of the audio. Raises DataError if there is no target, or nothing to put it over.
+
+    An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``has_sources`` 1 or 0, ``f0`` (N,) in Hz
+    (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``bandwidth`` in Hz up to which the sources are known, ``track``.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        *,
+        sample_rate: int,
+        channels: int,
+        segment_seconds: float,
+        frame_seconds: float,
+        augment: AugmentConfig | None,
+        target: str = "vocals",
+        corpus_weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+        length: int = 1,
+    ) -> None:
+        self.sample_rate, self.channels, self.target, self.seed, self.length = (
+            sample_rate, channels, target, seed, length,
+        )  # fmt: skip
+        self.samples = round(segment_seconds * sample_rate)
+        self.seconds = segment_seconds
+        self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
+        self.augment = augment
+        self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
+        self.backed = [t for t in tracks if _accompaniment_stems(t, target)]
+        if augment is None:
+            self.sung = [track for track in self.sung if track in self.backed or track.labels == "pe"]
+        if not self.sung or not self.backed:
+            missing = f"no track with {target}" if not self.sung else "no track with an accompaniment"
+            raise DataError(missing, f"training needs {target} and something to mix them with")
+        weights = corpus_weights or {}
+        self._sung_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.sung])
+        self._backed_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.backed])
+        self._labels: dict[str, PitchLabels] = {}
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, index])))
+        track = _draw(self.sung, self._sung_ends, generator)
+        if self.target not in track.stems:
+            return self._pitch_only(track, generator)
+        config = self.augment
+        speed = 1.0 if config is None else draw_speed(config, generator)
+        vocals = self._excerpt(track, [track.stems[self.target]], self._start(track, speed, generator), speed)
+        f0, known = self._pitch(track, vocals)
+        backing, accompaniment = self._accompaniment(track, vocals, generator)
+        bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
+        voice, music = vocals.audio, accompaniment.audio
+        if config is not None:
+            voice = place(voice, config.vocals_pan_db, config, generator)
+            music = place(music, config.accompaniment_pan_db, config, generator)
+            if generator.random() < config.second_accompaniment_probability:
+                more, limit = self._second_accompaniment(rms(music), config, generator)
+                music, bandwidth = music + more, min(bandwidth, limit)
+            music = balance(voice, music, config, generator)
+            chance = generator.random()
+            if chance < config.vocals_absent_probability:
+                voice, f0, known = np.zeros_like(voice), np.zeros_like(f0), np.ones_like(known)
+            elif chance < config.vocals_absent_probability + config.accompaniment_absent_probability:
+                music = np.zeros_like(music)
+            gain = np.float32(level_gain(voice + music, config, generator))
+            voice, music = voice * gain, music * gain
+        sources = torch.from_numpy(np.stack((voice, music)).astype(np.float32))
+        return _item(sources.sum(dim=0), sources, 1.0, f0, known, bandwidth, f"{track.id} + {backing.id}")
+
+    def _accompaniment(self, track: Track, vocals: Excerpt, generator: np.random.Generator) -> tuple[Track, Excerpt]:
+        """The track's own accompaniment at the vocals' place and speed, or another track's anywhere."""
+        own = _accompaniment_stems(track, self.target)
+        if own and (self.augment is None or generator.random() >= self.augment.remix_probability):
+            return track, self._excerpt(track, own, vocals.start, vocals.speed)
+        assert self.augment is not None
+        backing = _draw(self.backed, self._backed_ends, generator)
+        speed = draw_speed(self.augment, generator)
+        start = self._start(backing, speed, generator)
+        return backing, self._excerpt(backing, _accompaniment_stems(backing, self.target), start, speed)
+
+    def _second_accompaniment(
+        self, level: float, config: AugmentConfig, generator: np.random.Generator
+    ) -> tuple[Audio, float]:
+        track = _draw(self.backed, self._backed_ends, generator)
+        stems = _accompaniment_stems(track, self.target)
+        audio = self._excerpt(track, stems, self._start(track, 1.0, generator), 1.0).audio
+        audio = place(audio, config.accompaniment_pan_db, config, generator)
+        return audio * np.float32(level / max(rms(audio), 1e-3)), _bandwidth(track)
+
+    def _pitch_only(self, track: Track, generator: np.random.Generator) -> dict[str, Any]:
+        assert track.mixture is not None
+        speed = 1.0 if self.augment is None else draw_speed(self.augment, generator)
+        excerpt = self._excerpt(track, [track.mixture], self._start(track, speed, generator), speed)
+        f0, known = self._pitch(track, excerpt)
+        mixture = torch.from_numpy(excerpt.audio)
+        sources = torch.stack((torch.zeros_like(mixture), mixture))
+        return _item(mixture, sources, 0.0, f0, known, self.sample_rate / 2, track.id)
+
+    def _start(self, track: Track, speed: float, generator: np.random.Generator) -> float:
+        """A random start in seconds; before 0 for a track shorter than the segment, which then begins with silence."""
+        spare = track.duration - self.seconds * speed
+        return float(generator.uniform(min(0.0, spare), max(0.0, spare)))
+
+    def _excerpt(self, track: Track, stems: Sequence[Stem], start: float, speed: float) -> Excerpt:
+        parts = [self._read(stem, track.sample_rate, start, speed) for stem in stems]
+        return Excerpt(audio=parts[0] if len(parts) == 1 else np.sum(parts, axis=0), start=start, speed=speed)
+
+    def _read(self, stem: Stem, rate: int, start: float, speed: float) -> Audio:
+        """(C, T) from ``start`` seconds on, played at ``speed``; silence where the file has nothing."""
+        first = round((start - MARGIN_SECONDS) * rate)
+        wanted = round((self.seconds * speed + 2 * MARGIN_SECONDS) * rate) + 2
+        audio, _ = read_audio(stem.path, start=max(0, first), frames=max(0, wanted + min(0, first)))
+        if stem.channel is not None:
+            audio = audio[:, stem.channel : stem.channel + 1]
+        audio = np.pad(audio, ((max(0, -first), 0), (0, 0)))
+        audio = np.pad(audio, ((0, max(0, wanted - len(audio))), (0, 0)))
+        audio = resample(to_channels(audio, self.channels), rate * speed, self.sample_rate)
+        skip = round((start - first / rate) / speed * self.sample_rate)
+        return np.ascontiguousarray(audio[skip : skip + self.samples].T)
+
+    def _pitch(self, track: Track, excerpt: Excerpt) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """f0 and known per frame; labels move with the speed, and outside the recording nobody sings."""
+        frames = len(self.frame_times)
+        if track.pitch is None:
+            return np.zeros(frames), np.zeros(frames, bool)
+        if track.id not in self._labels:
+            self._labels[track.id] = read_pitch(track)
+        times = excerpt.start + self.frame_times * excerpt.speed
+        f0, known = frames_from_labels(self._labels[track.id], times)
+        outside = (times < 0) | (times > track.duration)
+        return np.where(outside, 0.0, f0 * excerpt.speed), known | outside
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Stack tensors; other values become lists."""
+    first = items[0]
+    return {
+        key: torch.stack([item[key] for item in items]) if torch.is_tensor(value) else [item[key] for item in items]
+        for key, value in first.items()
+    }
+
+
+def _item(
+    mixture: torch.Tensor,
+    sources: torch.Tensor,
+    has_sources: float,
+    f0: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    bandwidth: float,
+    track: str,
+) -> dict[str, Any]:
+    return {
+        "mixture": mixture,
+        "sources": sources,
+        "has_sources": torch.tensor(has_sources),
+        "f0": torch.from_numpy(f0.astype(np.float32)),
+        "pitch_known": torch.from_numpy(known.astype(np.float32)),
+        "bandwidth": torch.tensor(bandwidth, dtype=torch.float32),
+        "track": track,
+    }
+
+
+def _accompaniment_stems(track: Track, target: str) -> list[Stem]:
+    """The accompaniment, or all stems that are not the target."""
+    if "accompaniment" in track.stems and target != "accompaniment":
+        return [track.stems["accompaniment"]]
+    return [stem for name, stem in sorted(track.stems.items()) if name != target]
+
+
+def _bandwidth(track: Track) -> float:
+    return track.bandwidth if track.bandwidth is not None else track.sample_rate / 2
+
+
+def _draw(tracks: Sequence[Track], ends: NDArray[np.float64], generator: np.random.Generator) -> Track:
+    """A track with the chance its interval in ``ends`` gives it."""
+    return tracks[int(np.searchsorted(ends, generator.uniform(0.0, float(ends[-1])), side="right"))]

@@ -1,0 +1,125 @@
+"""A model on a list of tracks: rows of scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from majl_cli.audio import read_audio, to_channels
+from majl_cli.data.labels import read_pitch
+from majl_cli.data.manifest import Stem, Track
+from majl_cli.inference.session import Model
+from majl_cli.metrics.melody import MelodyScores, melody_scores
+from majl_cli.metrics.separation import global_sdr
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackScores:
+    """``sdr`` and ``mixture_sdr``: global SDR of vocals in dB, of the estimate and of the mixture itself;
+    ``melody`` from the mixture, ``melody_clean`` from the clean vocals; None without stems or labels."""
+
+    id: str
+    seconds: float
+    sdr: float | None = None
+    mixture_sdr: float | None = None
+    melody: MelodyScores | None = None
+    melody_clean: MelodyScores | None = None
+
+
+def load_sources(track: Track, *, target: str = "vocals") -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+    """Target and accompaniment of a track, each (samples, channels), and the sample rate in Hz."""
+    rate, channels = track.sample_rate, track.channels
+    vocals = _read(track.stems[target])
+    others = [_read(stem) for name, stem in sorted(track.stems.items()) if name != target]
+    if "accompaniment" in track.stems and target != "accompaniment":
+        others = [_read(track.stems["accompaniment"])]
+    channels = max(x.shape[1] for x in (vocals, *others))
+    vocals = to_channels(vocals, channels)
+    accompaniment = np.zeros_like(vocals)
+    for other in others:
+        other = to_channels(other, channels)[: len(vocals)]
+        accompaniment[: len(other)] += other
+    return vocals, accompaniment, rate
+
+
+def mix_at(
+    vocals: NDArray[np.float32], accompaniment: NDArray[np.float32], snr_db: float | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vocals and accompaniment with the accompaniment scaled so that their energies differ by ``snr_db``
+    (None: as they are)."""
+    if snr_db is None:
+        return vocals, accompaniment
+    energies = [float(np.square(x, dtype=np.float64).sum()) for x in (vocals, accompaniment)]
+    if min(energies) == 0:
+        return vocals, accompaniment
+    gain = math.sqrt(energies[0] / energies[1] / 10 ** (snr_db / 10))
+    return vocals, (accompaniment * gain).astype(np.float32)
+
+
+def evaluate_track(model: Model, track: Track, *, snr_db: float | None = 0.0, target: str = "vocals") -> TrackScores:
+    """Separate and track one track, mixed from its stems at ``snr_db``."""
+    vocals, accompaniment, rate = load_sources(track, target=target)
+    vocals, accompaniment = mix_at(vocals, accompaniment, snr_db)
+    mixture = vocals + accompaniment
+    stems = model.separate(mixture, sample_rate=rate, stems=(target,)).stems
+    assert stems is not None
+    melody = melody_clean = None
+    if track.pitch is not None:
+        # The cascade's pitch input is this very estimate, so it need not be separated twice.
+        melody = _melody(model, track, stems[target], rate)
+        melody_clean = _melody(model, track, vocals, rate)
+    return TrackScores(
+        id=track.id,
+        seconds=len(mixture) / rate,
+        sdr=global_sdr(estimate=stems[target], reference=vocals),
+        mixture_sdr=global_sdr(estimate=mixture, reference=vocals),
+        melody=melody,
+        melody_clean=melody_clean,
+    )
+
+
+def evaluate_tracks(
+    model: Model,
+    tracks: Iterable[Track],
+    *,
+    snr_db: float | None = 0.0,
+    on_row: Callable[[TrackScores], None] = lambda row: None,
+) -> list[TrackScores]:
+    """One row a track."""
+    rows = []
+    for track in tracks:
+        rows.append(evaluate_track(model, track, snr_db=snr_db))
+        on_row(rows[-1])
+    return rows
+
+
+def mean_scores(rows: Sequence[TrackScores]) -> dict[str, float]:
+    """Means over tracks: sdr, sdr_gain (dB), and the melody measures from the mixture and (``_clean``) the vocals."""
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        if row.sdr is not None and row.mixture_sdr is not None:
+            scores.setdefault("sdr", []).append(row.sdr)
+            scores.setdefault("sdr_gain", []).append(row.sdr - row.mixture_sdr)
+        for suffix, melody in (("", row.melody), ("_clean", row.melody_clean)):
+            if melody is None:
+                continue
+            for key in ("rpa", "rca", "oa", "vr", "vfa"):
+                scores.setdefault(key + suffix, []).append(dataclasses.asdict(melody)[key])
+    return {key: round(float(np.nanmean(values)), 4) for key, values in scores.items()}
+
+
+def _melody(model: Model, track: Track, audio: NDArray[np.float32], rate: int) -> MelodyScores:
+    times, frequencies, known = read_pitch(track)
+    estimate = model.estimate_pitch(audio, sample_rate=rate, input="vocals")
+    signed = np.where(estimate.voiced, estimate.frequency, -estimate.frequency)
+    return melody_scores(times[known], frequencies[known], estimate.times, signed)
+
+
+def _read(stem: Stem) -> NDArray[np.float32]:
+    audio, _ = read_audio(stem.path)
+    return audio if stem.channel is None else audio[:, stem.channel : stem.channel + 1]

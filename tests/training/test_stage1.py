@@ -1,0 +1,182 @@
+"""Stage I runs, resumes exactly, overfits, guards against NaN and tells what it would cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from test_losses import tiny_batch, tiny_joint
+
+from majl_cli.config import to_dict
+from majl_cli.errors import ConfigError, DataError, TrainingError
+from majl_cli.models.checkpoint import load_checkpoint
+from majl_cli.training.losses import LossConfig
+from majl_cli.training.presets import resolve_config
+from majl_cli.training.stage1 import Stage1, Stage1Config, joint_losses, load_tracks
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in MIR-1K's layout: left chords of noise, right a harmonic voice whose f0 is the label."""
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "Wavfile").mkdir()
+    (folder / "PitchLabel").mkdir()
+    generator = np.random.default_rng(0)
+    for n, singer in enumerate(("amy", "leon", "annar", "jmzen")):
+        samples = 4 * 16000
+        midi = 57 + 3 * n
+        time_s = np.arange(samples) / 16000
+        f0 = 440 * 2 ** ((midi - 69) / 12)
+        voice = sum(np.sin(2 * np.pi * f0 * h * time_s) / h for h in range(1, 6))
+        noise = generator.standard_normal(samples)
+        audio = 0.1 * np.stack((noise, voice), axis=1)
+        soundfile.write(folder / "Wavfile" / f"{singer}_1_01.wav", audio, 16000)
+        lines = (samples - 640) // 320 + 1
+        (folder / "PitchLabel" / f"{singer}_1_01.pv").write_text(f"{midi}\n" * lines)
+    return folder
+
+
+def stage(corpus: Path, run: Path, *assignments: str) -> Stage1:
+    config = resolve_config(Stage1Config, "tiny", assignments)
+    return Stage1(config, run, load_tracks(config.data, [f"mir-1k={corpus}"]))
+
+
+@pytest.mark.slow
+def test_resumed_run_equals_an_unbroken_one_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+    options = ("loop.steps=6", "loop.save_every=3", "loop.validate_every=100", "device=cpu")
+    unbroken = stage(corpus, tmp_path / "a", *options)
+    unbroken.train()
+
+    class Killed(Exception):
+        pass
+
+    def kill(record: dict[str, object]) -> None:
+        if record["step"] == 5:
+            raise Killed
+
+    broken = stage(corpus, tmp_path / "b", *options)
+    with pytest.raises(Killed):
+        broken.train(kill)
+    resumed = stage(corpus, tmp_path / "b", *options)
+    resumed.train()
+    assert resumed.state.step == 6
+    for name, tensor in unbroken.joint.state_dict().items():
+        assert torch.equal(tensor, resumed.joint.state_dict()[name]), name
+    for name, tensor in unbroken.state.ema.state_dict().items():
+        assert torch.equal(tensor, resumed.state.ema.state_dict()[name]), name
+    logs = [
+        [r["loss"] for r in map(json.loads, (tmp_path / run / "log.jsonl").read_text().splitlines()) if "loss" in r]
+        for run in ("a", "b")
+    ]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+def test_run_leaves_config_log_state_and_a_best_checkpoint_that_loads(corpus: Path, tmp_path: Path) -> None:
+    records: list[dict[str, object]] = []
+    result = stage(corpus, tmp_path / "run", "loop.steps=4", "loop.validate_every=2").train(records.append)
+    assert result["steps"] == 4
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert names == {"config.toml", "log.jsonl", "checkpoints", "best"}
+    joint, info = load_checkpoint(tmp_path / "run" / "best")
+    assert joint.separation.sample_rate == 16000
+    assert info.metadata["training"]["steps"] in (2, 4)
+    validations = [r for r in records if r["event"] == "validation"]
+    assert len(validations) == 2
+    assert {"sdr", "sdr_gain", "rpa", "vfa", "oa", "rpa_clean"} <= set(validations[0])
+
+
+@pytest.mark.slow
+def test_one_batch_overfits() -> None:
+    joint = tiny_joint().train()
+    batch = tiny_batch()
+    time_s = torch.arange(batch["mixture"].shape[-1]) / 16000
+    voice = sum(torch.sin(2 * torch.pi * 220 * h * time_s) / h for h in range(1, 6)) * 0.1
+    batch["sources"][:, 0] = voice
+    batch["mixture"] = batch["sources"].sum(dim=1)
+    optimizer = torch.optim.AdamW(joint.parameters(), lr=5e-3)
+    history = []
+    for _ in range(60):
+        losses = joint_losses(joint, batch, joint, LossConfig())
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        history.append((losses.separation.item(), losses.pitch.item()))
+    assert history[-1][0] < 0.5 * history[0][0]
+    assert history[-1][1] < 0.5 * history[0][1]
+
+
+def test_a_loss_that_is_not_finite_names_its_track(corpus: Path, tmp_path: Path) -> None:
+    run = stage(corpus, tmp_path / "run", "loop.steps=2")
+    with torch.no_grad():
+        next(run.joint.separation.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="step 1: the loss is not finite, from .*(amy|leon)_1_01"):
+        run.train()
+
+
+def test_dry_run_counts_and_leaves_nothing_behind(corpus: Path, tmp_path: Path) -> None:
+    report = stage(corpus, tmp_path / "run").dry_run(steps=1)
+    assert report["validation_tracks"] == 2
+    assert report["parameters"]["separation"] > 1000
+    assert report["seconds_per_step"] > 0
+    assert np.isfinite(list(report["first_loss"].values())).all()
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_folder_of_another_model_is_refused(corpus: Path, tmp_path: Path) -> None:
+    stage(corpus, tmp_path / "run", "loop.steps=1").train()
+    with pytest.raises(TrainingError, match="was started with another model"):
+        stage(corpus, tmp_path / "run", "loop.steps=1", "model.pitch_options.width=4").train()
+
+
+def test_no_data_says_what_to_give() -> None:
+    config = resolve_config(Stage1Config, "tiny", [])
+    with pytest.raises(DataError, match="no data given"):
+        load_tracks(config.data)
+    with pytest.raises(DataError, match="--data mir1k=x: no such corpus"):
+        load_tracks(config.data, ["mir1k=x"])
+
+
+def test_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'loop.stepps'") as caught:
+        resolve_config(Stage1Config, None, ["loop.stepps=3"])
+    assert caught.value.hint == "did you mean steps?"
+
+
+def test_config_survives_being_written_and_read(tmp_path: Path) -> None:
+    from majl_cli.config import read_toml, write_toml
+
+    config = resolve_config(Stage1Config, "tiny", ["seed=7", "augment.snr_db=[-5, 5]"])
+    write_toml(tmp_path / "config.toml", config)
+    assert to_dict(resolve_config(Stage1Config, str(tmp_path / "config.toml"), [])) == read_toml(
+        tmp_path / "config.toml"
+    )
+
+
+@pytest.mark.slow
+def test_interrupted_run_saves_its_state_and_goes_on(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "majl_cli", "train-stage1", "--config", "tiny", "--data", f"mir-1k={corpus}"]
+    command += ["--out", str(run), "--set", "loop.validate_every=1000000", "--device", "cpu", "--threads", "1"]
+    process = subprocess.Popen(
+        [*command, "--set", "loop.steps=100000"], stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not (run / "log.jsonl").exists():
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["last.pt"]
+    step = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"]
+    assert step >= 1
