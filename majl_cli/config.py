@@ -61,7 +61,7 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass tree as plain tables, without the values that are None (TOML has no null)."""
     plain = msgspec.to_builtins(config)
-    return typing.cast(dict[str, Any], _without_none(plain))
+    return typing.cast(dict[str, Any], _as_toml(plain))
 
 
 def write_toml(path: Path, config: Any) -> None:
@@ -102,7 +102,7 @@ def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
 
 
-def _without_none(value: Any) -> Any:
+def _as_toml(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return value
+        return {key: _as_toml(item) for key, item in value.items() if item is not None}
+    return [_as_toml(item) for item in value] if isinstance(value, list | tuple) else value

@@ -39,8 +39,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
     ``augment`` None gives original pairs at their own levels. ``corpus_weights`` multiply the chance of a corpus, which
     otherwise is its share of the audio. Raises DataError if there is no target, or nothing to put it over.
 
-    An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``has_sources`` 1 or 0, ``f0`` (N,) in Hz
-    (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``bandwidth`` in Hz up to which the sources are known, ``track``.
+    An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``has_sources`` 1 or 0, ``f0`` (N,) in
+    Hz (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``bandwidth`` in Hz up to which the sources are known, ``track``.
     """
 
     def __init__(

@@ -1,0 +1,218 @@
+"""Segments: sums, labels that move with the audio, determinism, partly labelled tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from majl_cli.data.augment import AugmentConfig
+from majl_cli.data.corpora.stems_folder import stems_folder
+from majl_cli.data.dataset import SegmentDataset, collate
+from majl_cli.data.manifest import Stem, Track
+from majl_cli.errors import DataError
+
+RATE = 16000
+
+
+def write_tone(path: Path, frequency: float, seconds: float = 5.0, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(round(seconds * rate)) / rate
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * frequency * time), rate, subtype="FLOAT")
+    return path
+
+
+def track(
+    folder: Path,
+    name: str,
+    *,
+    vocals: float | None = None,
+    accompaniment: float | None = None,
+    seconds: float = 5.0,
+    bandwidth: float | None = None,
+) -> Track:
+    stems = {}
+    pitch = None
+    if vocals is not None:
+        stems["vocals"] = Stem(path=write_tone(folder / name / "vocals.wav", vocals, seconds))
+        pitch = folder / name / "pitch.csv"
+        pitch.write_text("".join(f"{t:.3f},{vocals}\n" for t in np.arange(0, seconds, 0.01)))
+    if accompaniment is not None:
+        stems["accompaniment"] = Stem(path=write_tone(folder / name / "accompaniment.wav", accompaniment, seconds))
+    labels = "full" if len(stems) == 2 else next(iter(stems))
+    return Track(
+        id=name,
+        corpus="tones",
+        labels=labels,
+        stems=stems,
+        pitch=pitch,
+        sample_rate=RATE,
+        channels=1,
+        duration=seconds,
+        bandwidth=bandwidth,
+    )
+
+
+def dataset(tracks: list[Track], augment: AugmentConfig | None, **options: object) -> SegmentDataset:
+    settings: dict[str, object] = {"sample_rate": RATE, "channels": 1, "segment_seconds": 1.0, "length": 100}
+    return SegmentDataset(tracks, frame_seconds=0.01, augment=augment, **(settings | options))  # type: ignore[arg-type]
+
+
+def spectral_peak(audio: torch.Tensor, rate: int = RATE) -> float:
+    spectrum = torch.fft.rfft(audio * torch.hann_window(len(audio)), n=8 * len(audio)).abs()
+    return float(spectrum.argmax()) * rate / (8 * len(audio))
+
+
+def test_mixture_is_the_exact_sum_of_its_sources_and_never_clips(tmp_path: Path) -> None:
+    items = dataset([track(tmp_path, "a", vocals=220, accompaniment=1000)], AugmentConfig())
+    for index in range(12):
+        item = items[index]
+        assert torch.equal(item["mixture"], item["sources"][0] + item["sources"][1])
+        assert item["mixture"].abs().max() <= 1.0
+        assert item["mixture"].shape == (1, RATE)
+        assert item["f0"].shape == item["pitch_known"].shape == (101,)
+
+
+def test_labels_move_with_a_resampling_shift(tmp_path: Path) -> None:
+    config = AugmentConfig(resample_probability=1.0, vocals_absent_probability=0.0)
+    items = dataset([track(tmp_path, "a", vocals=220, accompaniment=1000)], config)
+    heard = set()
+    for index in range(8):
+        item = items[index]
+        peak = spectral_peak(item["sources"][0, 0])
+        assert (item["pitch_known"] == 1).all()
+        assert torch.allclose(item["f0"], torch.tensor(peak), rtol=2e-3)
+        heard.add(round(peak))
+    assert len(heard) > 4
+
+
+def test_labels_move_in_time_with_a_resampling_shift(tmp_path: Path) -> None:
+    """A voice that sets in at 2.5 s: the label sets in where the shifted audio does."""
+    time = np.arange(5 * RATE) / RATE
+    voice = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    soundfile.write(voice.stems["vocals"].path, 0.3 * np.sin(2 * np.pi * 220 * time) * (time >= 2.5), RATE)
+    assert voice.pitch is not None
+    voice.pitch.write_text("".join(f"{t:.3f},{220 if t >= 2.5 else 0}\n" for t in np.arange(0, 5, 0.01)))
+    config = AugmentConfig(resample_probability=1.0, vocals_absent_probability=0.0)
+    seen = 0
+    for index in range(40):
+        item = dataset([voice], config)[index]
+        onset = int((item["f0"] > 0).int().argmax())
+        if not 10 < onset < 90:
+            continue
+        seen += 1
+        level = item["sources"][0, 0].abs()
+        first = int((level > 0.1 * level.max()).int().argmax()) / RATE
+        assert abs(first - onset * 0.01) < 0.012
+    assert seen > 3
+
+
+def test_items_depend_on_seed_and_index_only(tmp_path: Path) -> None:
+    tracks = [track(tmp_path, "a", vocals=220, accompaniment=900), track(tmp_path, "b", vocals=330, accompaniment=700)]
+    one, two = dataset(tracks, AugmentConfig()), dataset(tracks, AugmentConfig())
+    expected = [one[i]["mixture"] for i in range(6)]
+    for index in (5, 0, 3):
+        assert torch.equal(two[index]["mixture"], expected[index])
+    assert not torch.equal(dataset(tracks, AugmentConfig(), seed=1)[0]["mixture"], expected[0])
+
+
+def test_voice_alone_and_accompaniment_alone_are_remixed(tmp_path: Path) -> None:
+    tracks = [track(tmp_path, "voice", vocals=220), track(tmp_path, "band", accompaniment=1500)]
+    config = AugmentConfig(
+        accompaniment_absent_probability=0.0, vocals_absent_probability=0.0, resample_probability=0.0
+    )
+    item = dataset(tracks, config)[0]
+    assert item["track"] == "voice + band"
+    assert spectral_peak(item["sources"][0, 0]) == pytest.approx(220, abs=1)
+    assert spectral_peak(item["sources"][1, 0]) == pytest.approx(1500, abs=1)
+
+
+def test_absent_vocals_are_known_to_be_unvoiced(tmp_path: Path) -> None:
+    config = AugmentConfig(vocals_absent_probability=1.0)
+    item = dataset([track(tmp_path, "a", vocals=220, accompaniment=1000)], config)[0]
+    assert item["sources"][0].abs().max() == 0
+    assert (item["f0"] == 0).all()
+    assert (item["pitch_known"] == 1).all()
+
+
+def test_a_track_without_pitch_has_no_known_frame(tmp_path: Path) -> None:
+    full = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    bare = Track(id="b", corpus="c", labels="mss", stems=full.stems, sample_rate=RATE, channels=1, duration=5.0)
+    item = dataset([bare], AugmentConfig(vocals_absent_probability=0.0))[0]
+    assert item["pitch_known"].sum() == 0
+
+
+def test_short_tracks_are_placed_in_silence_known_to_be_unvoiced(tmp_path: Path) -> None:
+    item = dataset([track(tmp_path, "a", vocals=220, accompaniment=1000, seconds=0.4)], None)[3]
+    voiced = item["f0"] > 0
+    assert 35 <= voiced.sum() <= 43
+    assert (item["pitch_known"] == 1).all()
+    silent = item["sources"][0, 0].abs() < 1e-4
+    assert silent.float().mean() > 0.5
+
+
+def test_bandwidth_is_the_lowest_of_what_is_mixed(tmp_path: Path) -> None:
+    tracks = [track(tmp_path, "voice", vocals=220, bandwidth=4000.0), track(tmp_path, "band", accompaniment=1500)]
+    assert dataset(tracks, AugmentConfig(resample_probability=0.0))[0]["bandwidth"] == 4000.0
+    assert dataset(tracks[1:] + [track(tmp_path, "v", vocals=220)], AugmentConfig())[0]["bandwidth"] <= RATE / 2
+
+
+def test_pitch_only_tracks_have_no_sources(tmp_path: Path) -> None:
+    full = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    song = Track(
+        id="song",
+        corpus="c",
+        labels="pe",
+        mixture=full.stems["vocals"],
+        pitch=full.pitch,
+        sample_rate=RATE,
+        channels=1,
+        duration=5.0,
+    )
+    items = dataset([song, track(tmp_path, "band", accompaniment=800)], AugmentConfig())
+    item = items[0]
+    assert item["has_sources"] == 0
+    assert (item["f0"] > 0).all()
+
+
+def test_other_sample_rates_and_stereo_come_out_as_asked(tmp_path: Path) -> None:
+    items = dataset(
+        [track(tmp_path, "a", vocals=220, accompaniment=1000)], AugmentConfig(), sample_rate=44100, channels=2
+    )
+    batch = collate([items[0], items[1]])
+    assert batch["mixture"].shape == (2, 2, 44100)
+    assert len(batch["track"]) == 2
+
+
+def test_missing_ingredients_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no track with vocals"):
+        dataset([track(tmp_path, "band", accompaniment=800)], AugmentConfig())
+    with pytest.raises(DataError, match="no track with an accompaniment"):
+        dataset([track(tmp_path, "voice", vocals=220)], AugmentConfig())
+
+
+def test_folder_of_stems_sums_what_is_not_the_target(tmp_path: Path) -> None:
+    for name, frequency in (("vocals", 220), ("drums", 900), ("bass", 60)):
+        write_tone(tmp_path / "train" / "song" / f"{name}.wav", frequency)
+    (song,) = stems_folder(tmp_path)
+    assert (song.id, song.split, song.labels) == ("train/song", "train", "mss")
+    item = dataset([song], None)[0]
+    spectrum = torch.fft.rfft(item["sources"][1, 0]).abs()
+    assert spectrum[900] > 1000
+    assert spectrum[60] > 1000
+    assert spectrum[220] < 50
+
+
+def test_folder_of_stems_refuses_unequal_stems(tmp_path: Path) -> None:
+    write_tone(tmp_path / "song" / "vocals.wav", 220)
+    write_tone(tmp_path / "song" / "accompaniment.wav", 500, seconds=3.0)
+    with pytest.raises(DataError, match="accompaniment lasts 3.00 s, vocals 5.00 s|vocals lasts"):
+        stems_folder(tmp_path)
+    write_tone(tmp_path / "song" / "accompaniment.wav", 500, rate=22050)
+    with pytest.raises(DataError, match="22050 Hz"):
+        stems_folder(tmp_path)
+    with pytest.raises(DataError, match="no track"):
+        stems_folder(tmp_path / "song")
