@@ -1,7 +1,9 @@
 """Audio files as streams of blocks: read, write, resample, change the number of channels. No torch here.
 
-Blocks are float32 arrays (samples, channels) with full scale at +-1. soundfile reads WAV, FLAC, OGG and MP3; what it
-refuses (m4a, aac, mp4, webm, wma) goes through PyAV. Nothing here holds a whole file except ``read_audio``.
+Blocks are float32 arrays (samples, channels) with full scale at +-1. soundfile reads WAV, FLAC and OGG; what it
+refuses (m4a, aac, mp4, webm, wma) goes through PyAV, and so does MP3: python-soundfile seeks after every read, which
+makes libsndfile's MP3 decoder start anew and puts a glitch at every block's edge. Nothing here holds a whole file
+except ``read_audio``.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ _PLAYABLE = "give a WAV, FLAC, OGG, MP3, m4a, aac, mp4, webm or wma file"
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """What a file's header says; ``frames`` is None where the container does not know."""
+    """What a file's header says. ``frames`` is None where the container does not know, and an estimate for what PyAV
+    reads: the blocks have the last word."""
 
     path: Path
     sample_rate: int
@@ -65,9 +68,12 @@ class AudioReader:
         _check_is_file(self.path)
         self._file: soundfile.SoundFile | None = None
         self._container: Any = None
-        try:
+        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
             self._file = soundfile.SoundFile(self.path)
-        except (soundfile.LibsndfileError, RuntimeError):
+        if self._file is not None and self._file.format == "MP3":
+            self._file.close()
+            self._file = None
+        if self._file is None:
             self.info = self._open_with_av()
         else:
             file = self._file
@@ -125,18 +131,20 @@ class AudioReader:
             logger.warning("%s: cut off: %d of %d samples are there", self.path, done, self.info.frames)
 
     def _decoded(self, block_frames: int) -> Iterator[Block]:
-        if self._file is None:
-            yield from _regrouped(self._av_frames(), block_frames)
-            return
+        return _regrouped(self._av_frames() if self._file is None else self._soundfile_frames(), block_frames)
+
+    def _soundfile_frames(self) -> Iterator[Block]:
+        assert self._file is not None
         while True:
             try:
-                block = self._file.read(block_frames, dtype="float32", always_2d=True)
+                # Small reads: where a file is damaged, libsndfile loses the whole of the read it happens in.
+                piece = self._file.read(4096, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 logger.warning("%s: damaged from here on, read to this point: %s", self.path, error)
                 return
-            if not len(block):
+            if not len(piece):
                 return
-            yield block
+            yield piece
 
     def _open_with_av(self) -> AudioInfo:
         import av
