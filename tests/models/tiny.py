@@ -7,15 +7,31 @@ from typing import Any
 SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
     "unet": {
         "16 kHz mono": {
-            "sample_rate": 16000, "channels": 1, "n_fft": 256, "hop_length": 64, "low_bins": 128, "patch": 4,
-            "widths": (8, 12), "blocks": (1, 1), "high_bands": 0, "segment": 1.0,
+            "sample_rate": 16000,
+            "channels": 1,
+            "n_fft": 256,
+            "hop_length": 64,
+            "low_bins": 128,
+            "patch": 4,
+            "widths": (8, 12),
+            "blocks": (1, 1),
+            "high_bands": 0,
+            "segment": 1.0,
         },
         "44.1 kHz stereo": {
-            "sample_rate": 44100, "channels": 2, "n_fft": 512, "hop_length": 128, "low_bins": 64, "patch": 4,
-            "widths": (8, 12), "blocks": (1, 1), "high_bands": 8, "segment": 1.0,
+            "sample_rate": 44100,
+            "channels": 2,
+            "n_fft": 512,
+            "hop_length": 128,
+            "low_bins": 64,
+            "patch": 4,
+            "widths": (8, 12),
+            "blocks": (1, 1),
+            "high_bands": 8,
+            "segment": 1.0,
         },
     },
-}  # fmt: skip
+}
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
     "crepe": {"tiny": {"size": "tiny", "dropout": 0.0, "segment": 1.0}},

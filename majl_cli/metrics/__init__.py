@@ -1,0 +1,1 @@
+"""Metrics of separation and melody, by the field's names."""
