@@ -1,6 +1,6 @@
 """The Python API: files or arrays in, arrays or files out, progress that can cancel.
 
-    python examples/api.py examples/song.ogg
+python examples/api.py examples/song.ogg
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class AudioReader:
         while True:
             try:
                 # Small reads: where a file is damaged, libsndfile loses the whole of the read it happens in.
-                piece = self._file.read(4096, dtype="float32", always_2d=True)
+                piece = np.asarray(self._file.read(4096, dtype="float32", always_2d=True), dtype=np.float32)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 logger.warning("%s: damaged from here on, read to this point: %s", self.path, error)
                 return
@@ -175,11 +175,11 @@ class AudioReader:
         try:
             for frame in self._container.decode(stream):
                 for piece in resampler.resample(frame):
-                    yield piece.to_ndarray().reshape(-1, self.channels)
+                    yield np.asarray(piece.to_ndarray(), dtype=np.float32).reshape(-1, self.channels)
         except av.error.FFmpegError as error:
             logger.warning("%s: damaged from here on, read to this point: %s", self.path, error)
         for piece in resampler.resample(None):
-            yield piece.to_ndarray().reshape(-1, self.channels)
+            yield np.asarray(piece.to_ndarray(), dtype=np.float32).reshape(-1, self.channels)
 
 
 def read_audio(path: str | Path, *, start: int = 0, frames: int | None = None) -> tuple[Block, int]:

@@ -1,4 +1,4 @@
-"""Conversions between Hz, cents, MIDI numbers and pitch bins, and between seconds, frames and samples.
+"""Conversions between Hz, cents, MIDI numbers and pitch bins, and from frames to seconds.
 
 Cents are counted above 10 Hz, as CREPE does (Kim et al., ICASSP 2018). 0 Hz means *unvoiced* and has
 no place on a logarithmic scale: convert voiced frames only.
@@ -35,11 +35,6 @@ def midi_to_frequency(midi: ArrayLike) -> NDArray[np.float64]:
     return 440.0 * 2.0 ** ((np.asarray(midi, dtype=np.float64) - 69.0) / 12.0)
 
 
-def samples_to_frames(samples: int, hop_length: int) -> int:
-    """Number of zero-centred frames of ``samples``: the first sits on sample 0."""
-    return samples // hop_length + 1
-
-
 def frames_to_seconds(frames: ArrayLike, hop_length: int, sample_rate: int) -> NDArray[np.float64]:
     """Frame numbers to the time of their centre in seconds."""
     return np.asarray(frames, dtype=np.float64) * hop_length / sample_rate
@@ -57,7 +52,7 @@ class PitchGrid:
     def cents(self) -> NDArray[np.float64]:
         """Centre of each bin in cents above 10 Hz; shape (bins,)."""
         first = float(frequency_to_cents(self.first_frequency))
-        return first + self.cents_per_bin * np.arange(self.bins)
+        return first + self.cents_per_bin * np.arange(self.bins, dtype=np.float64)
 
     @property
     def frequencies(self) -> NDArray[np.float64]:

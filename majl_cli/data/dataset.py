@@ -166,7 +166,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             return np.zeros(frames), np.zeros(frames, bool)
         if track.id not in self._labels:
             self._labels[track.id] = read_pitch(track)
-        times = excerpt.start + self.frame_times * excerpt.speed
+        times = (excerpt.start + self.frame_times * excerpt.speed).astype(np.float64)
         f0, known = frames_from_labels(self._labels[track.id], times)
         outside = (times < 0) | (times > track.duration)
         return np.where(outside, 0.0, f0 * excerpt.speed), known | outside

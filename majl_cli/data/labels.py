@@ -31,7 +31,7 @@ def read_pv(path: Path) -> PitchLabels:
     costs nine points of raw pitch accuracy.
     """
     midi = _numbers(path, delimiter=None, skip=0)[:, 0]
-    times = (np.arange(len(midi)) + 1) * PV_HOP_SECONDS
+    times = np.multiply(np.arange(1, len(midi) + 1), PV_HOP_SECONDS, dtype=np.float64)
     voiced = midi > 0
     return times, np.where(voiced, midi_to_frequency(np.where(voiced, midi, 69.0)), 0.0), np.ones(len(midi), bool)
 

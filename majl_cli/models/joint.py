@@ -34,6 +34,8 @@ class Resampler(nn.Module):
     torchaudio's and julius' resamplers; here without the dependency on torchaudio's binary.
     """
 
+    kernel: Tensor
+
     def __init__(self, old_rate: int, new_rate: int, *, zeros: int = 16, rolloff: float = 0.94) -> None:
         super().__init__()
         divisor = math.gcd(old_rate, new_rate)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -137,14 +137,11 @@ class Stage1:
         )
         separation = build_separation(config.model.separation, config.model.separation_options)
         pitch = build_pitch(config.model.pitch, config.model.pitch_options)
-        self.joint = JointModel(
-            separation, pitch, target=config.model.target, detach_pitch=config.model.detach_pitch
-        ).to(self.accelerator.device, memory_format=torch.channels_last)
-        self.state = TrainState(
-            model=self.joint,
-            ema=exponential_average(self.joint, config.loop.ema_decay),
-            **dict(zip(("optimizer", "scheduler"), make_optimizer(self.joint, config.loop), strict=True)),
-        )
+        self.joint = JointModel(separation, pitch, target=config.model.target, detach_pitch=config.model.detach_pitch)
+        self.joint.to(self.accelerator.device).to(memory_format=torch.channels_last)
+        optimizer, scheduler = make_optimizer(self.joint, config.loop)
+        ema = exponential_average(self.joint, config.loop.ema_decay)
+        self.state = TrainState(model=self.joint, optimizer=optimizer, scheduler=scheduler, ema=ema)
         self.dataset = SegmentDataset(
             [track for track in self.tracks if track.split == "train"],
             sample_rate=separation.sample_rate,
@@ -181,10 +178,14 @@ class Stage1:
         )
         return {"steps": self.state.step, "seconds": self.state.seconds, "best": self.state.best}
 
+    @property
+    def averaged(self) -> JointModel:
+        """The model with the averaged weights."""
+        return cast(JointModel, self.state.ema.module)
+
     def validate(self) -> dict[str, float]:
         """Score the averaged weights through the inference users get; "score" is what the best is chosen by."""
-        averaged = self.state.ema.module
-        averaged.eval()
+        averaged = self.averaged.eval()
         precision = {"bf16": "bfloat16", "no": "float32"}[self.config.loop.precision]
         device = self.accelerator.device.type
         runtime = make_runtime(device, precision, torch.get_num_threads(), averaged)
@@ -210,7 +211,7 @@ class Stage1:
         }
         save_checkpoint(
             folder,
-            self.state.ema.module,
+            self.averaged,
             separation=self.config.model.separation,
             pitch=self.config.model.pitch,
             metadata={"licence": self.config.licence, "training": training},

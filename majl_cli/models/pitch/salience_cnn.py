@@ -60,6 +60,9 @@ def log_frequency_filters(config: SalienceCNNConfig, grid: PitchGrid) -> Tensor:
 class SalienceCNN(PitchModule):
     """(B, T) to logits (B, N, K): 360 bins of 20 cents from 31.7 Hz, every 10 ms. Edges are zero-padded."""
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, config: SalienceCNNConfig) -> None:
         super().__init__()
         self.config = config
@@ -85,6 +88,7 @@ class SalienceCNN(PitchModule):
         )
         self.head = nn.Conv2d(config.width, patch, 1)
         # Salience is sparse: starting near its mean spares the first steps from learning "almost always zero".
+        assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -4.5)
 
     def forward(self, audio: Tensor) -> Tensor:

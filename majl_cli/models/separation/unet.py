@@ -101,6 +101,8 @@ class HighBand(nn.Module):
 class UNet(SeparationModule):
     """(B, C, T) to (B, S, C, T). Silence in gives silence out; edges are zero-padded."""
 
+    window: Tensor
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
