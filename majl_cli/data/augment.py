@@ -21,7 +21,9 @@ class AugmentConfig:
     ``remix_probability``: vocals of one track over the accompaniment of another. ``snr_db``: vocals over
     accompaniment, RMS over the segment. ``level_db``: RMS of the mixture in dBFS. ``resample_cents``: one source
     played faster or slower by up to this much, pitch labels moved along. ``*_pan_db``: level difference between left
-    and right. ``second_accompaniment``: another one on top. The ``*_absent`` cases teach what silence is.
+    and right. ``second_accompaniment``: another one on top; ``second_vocals``: a backing voice, ``second_vocals_db``
+    against the lead, whose pitch stays the label. ``reverb``: the voice in a synthetic room of ``reverb_seconds`` (time
+    to decay by 60 dB), ``reverb_db`` against the dry voice. The ``*_absent`` cases teach what silence is.
     """
 
     remix_probability: float = 0.7
@@ -35,6 +37,11 @@ class AugmentConfig:
     vocals_pan_db: float = 2.0
     accompaniment_pan_db: float = 6.0
     second_accompaniment_probability: float = 0.1
+    second_vocals_probability: float = 0.05
+    second_vocals_db: tuple[float, float] = (-15.0, -3.0)
+    reverb_probability: float = 0.1
+    reverb_seconds: tuple[float, float] = (0.3, 2.5)
+    reverb_db: tuple[float, float] = (-18.0, -3.0)
     vocals_absent_probability: float = 0.04
     accompaniment_absent_probability: float = 0.08
 
@@ -56,6 +63,31 @@ def place(audio: Audio, pan_db: float, config: AugmentConfig, generator: np.rand
     if config.polarity and generator.random() < 0.5:
         audio = -audio
     return audio
+
+
+def add_reverb(audio: Audio, sample_rate: int, config: AugmentConfig, generator: np.random.Generator) -> Audio:
+    """The voice with the sound of a room: noise that decays exponentially, another one in each channel (Moorer 1979),
+    its highs sooner than its lows, after a delay of up to 40 ms."""
+    decay = generator.uniform(*config.reverb_seconds)
+    samples = min(round(0.7 * decay * sample_rate), audio.shape[1])
+    time = np.arange(samples, dtype=np.float32) / np.float32(sample_rate)
+    room = generator.standard_normal((len(audio), samples), dtype=np.float32)
+    room *= np.exp(np.float32(-6.9 / decay) * time)
+    room[:, : round(generator.uniform(0.0, 0.04) * sample_rate)] = 0.0
+    size = 1 << (audio.shape[1] + samples - 1).bit_length()
+    spectrum = np.fft.rfft(audio, size) * np.fft.rfft(room, size)
+    damping = generator.uniform(1500.0, 8000.0)
+    spectrum /= 1.0 + (np.fft.rfftfreq(size, 1.0 / sample_rate) / damping) ** 2
+    wet = np.fft.irfft(spectrum, size)[:, : audio.shape[1]].astype(np.float32)
+    return add_below(audio, wet, generator.uniform(*config.reverb_db))
+
+
+def add_below(lead: Audio, other: Audio, level_db: float) -> Audio:
+    """``lead`` plus ``other`` brought to ``level_db`` against it; unchanged where either is silent."""
+    if min(rms(lead), rms(other)) < 1e-6:
+        return lead
+    gain = rms(lead) / rms(other) * 10.0 ** (level_db / 20.0)
+    return lead + np.float32(gain) * other
 
 
 def rms(audio: Audio) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from majl_cli.audio import read_audio, resample, to_channels
-from majl_cli.data.augment import AugmentConfig, balance, draw_speed, level_gain, place, rms
+from majl_cli.data.augment import AugmentConfig, add_below, add_reverb, balance, draw_speed, level_gain, place, rms
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
@@ -92,6 +92,12 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
         voice, music = vocals.audio, accompaniment.audio
         if config is not None:
+            if generator.random() < config.second_vocals_probability:
+                other, limit = self._second_vocals(config, generator)
+                voice = add_below(voice, other, generator.uniform(*config.second_vocals_db))
+                bandwidth, known = min(bandwidth, limit), known & (f0 > 0)  # where the lead rests, the other may sing
+            if generator.random() < config.reverb_probability:
+                voice = add_reverb(voice, self.sample_rate, config, generator)
             voice = place(voice, config.vocals_pan_db, config, generator)
             music = place(music, config.accompaniment_pan_db, config, generator)
             if generator.random() < config.second_accompaniment_probability:
@@ -127,6 +133,15 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         audio = self._excerpt(track, stems, self._start(track, 1.0, generator), 1.0).audio
         audio = place(audio, config.accompaniment_pan_db, config, generator)
         return audio * np.float32(level / max(rms(audio), 1e-3)), _bandwidth(track)
+
+    def _second_vocals(self, config: AugmentConfig, generator: np.random.Generator) -> tuple[Audio, float]:
+        """Another voice (C, T), and the bandwidth it is known in."""
+        track = _draw(self.sung, self._sung_ends, generator)
+        if self.target not in track.stems:
+            return np.zeros((self.channels, self.samples), np.float32), np.inf
+        speed = draw_speed(config, generator)
+        audio = self._excerpt(track, [track.stems[self.target]], self._start(track, speed, generator), speed).audio
+        return place(audio, config.vocals_pan_db, config, generator), _bandwidth(track) * speed
 
     def _pitch_only(self, track: Track, generator: np.random.Generator) -> dict[str, Any]:
         assert track.mixture is not None

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from majl_cli.data.augment import AugmentConfig
+from majl_cli.data.augment import AugmentConfig, add_reverb, rms
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import Stem, Track
@@ -136,6 +136,46 @@ def test_absent_vocals_are_known_to_be_unvoiced(tmp_path: Path) -> None:
     assert item["sources"][0].abs().max() == 0
     assert (item["f0"] == 0).all()
     assert (item["pitch_known"] == 1).all()
+
+
+def test_a_backing_voice_leaves_the_label_to_the_lead(tmp_path: Path) -> None:
+    config = AugmentConfig(
+        second_vocals_probability=1.0,
+        second_vocals_db=(-6.0, -6.0),
+        resample_probability=0.0,
+        reverb_probability=0.0,
+        vocals_absent_probability=0.0,
+    )
+    lead, other = track(tmp_path, "a", vocals=220, accompaniment=1000), track(tmp_path, "b", vocals=330)
+    other.pitch.write_text("0.0,0\n5.0,0\n")  # type: ignore[union-attr]
+    items = dataset([lead, other], config)
+    for item in (items[i] for i in range(20)):
+        vocals = item["sources"][0, 0]
+        if item["track"].startswith("a"):
+            assert spectral_peak(vocals) == pytest.approx(220, abs=1)
+            assert (item["pitch_known"] == 1).all()
+        else:
+            assert (item["pitch_known"] == 0).all()
+        spectrum = torch.fft.rfft(vocals * torch.hann_window(len(vocals))).abs()
+        level = 20 * torch.log10(spectrum[[220, 330]].min() / spectrum[[220, 330]].max())
+        assert level.item() == pytest.approx(-6.0, abs=0.2) or level < -60  # the same voice twice
+
+
+def test_reverb_lasts_as_long_and_is_as_loud_as_asked() -> None:
+    config = AugmentConfig(reverb_seconds=(1.0, 1.0), reverb_db=(-6.0, -6.0))
+    click = np.zeros((2, 2 * RATE), np.float32)
+    click[:, 100] = 1.0
+    tail = add_reverb(click, RATE, config, np.random.default_rng(0)) - click
+    assert 20 * np.log10(rms(tail) / rms(click)) == pytest.approx(-6.0, abs=0.1)
+    assert np.abs(tail[:, :100]).max() < 1e-6
+    early, late = (rms(tail[:, round(t * RATE) :][:, : RATE // 20]) for t in (0.1, 0.6))
+    assert 20 * np.log10(late / early) == pytest.approx(-30.0, abs=2.0)
+    assert abs(np.corrcoef(tail)[0, 1]) < 0.1
+
+
+def test_reverb_leaves_silence_silent() -> None:
+    silence = np.zeros((1, RATE), np.float32)
+    assert not add_reverb(silence, RATE, AugmentConfig(), np.random.default_rng(0)).any()
 
 
 def test_a_track_without_pitch_has_no_known_frame(tmp_path: Path) -> None:
