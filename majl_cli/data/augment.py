@@ -23,7 +23,8 @@ class AugmentConfig:
     played faster or slower by up to this much, pitch labels moved along. ``*_pan_db``: level difference between left
     and right. ``second_accompaniment``: another one on top; ``second_vocals``: a backing voice, ``second_vocals_db``
     against the lead, whose pitch stays the label. ``reverb``: the voice in a synthetic room of ``reverb_seconds`` (time
-    to decay by 60 dB), ``reverb_db`` against the dry voice. The ``*_absent`` cases teach what silence is.
+    to decay by 60 dB), ``reverb_db`` against the dry voice. ``stutter``: a slice of ``stutter_seconds`` of the voice,
+    repeated, as in electronic music (its pitch then counts as unknown). The ``*_absent`` cases teach what silence is.
     """
 
     remix_probability: float = 0.7
@@ -42,6 +43,8 @@ class AugmentConfig:
     reverb_probability: float = 0.1
     reverb_seconds: tuple[float, float] = (0.3, 2.5)
     reverb_db: tuple[float, float] = (-18.0, -3.0)
+    stutter_probability: float = 0.0
+    stutter_seconds: tuple[float, float] = (0.08, 0.5)
     vocals_absent_probability: float = 0.04
     accompaniment_absent_probability: float = 0.08
 
@@ -80,6 +83,18 @@ def add_reverb(audio: Audio, sample_rate: int, config: AugmentConfig, generator:
     spectrum /= 1.0 + (np.fft.rfftfreq(size, 1.0 / sample_rate) / damping) ** 2
     wet = np.fft.irfft(spectrum, size)[:, : audio.shape[1]].astype(np.float32)
     return add_below(audio, wet, generator.uniform(*config.reverb_db))
+
+
+def stutter(audio: Audio, sample_rate: int, config: AugmentConfig, generator: np.random.Generator) -> Audio:
+    """One slice of the voice again and again, with gaps of up to its length and 5 ms of fade at either end."""
+    samples = min(round(generator.uniform(*config.stutter_seconds) * sample_rate), audio.shape[1])
+    loudest = int(np.argmax(np.square(audio).sum(axis=0)))
+    first = min(max(0, loudest - int(generator.integers(samples))), audio.shape[1] - samples)
+    edge = np.minimum(np.arange(samples) + 1, np.arange(samples, 0, -1)) / (0.005 * sample_rate)
+    part = (audio[:, first : first + samples] * np.minimum(1.0, edge)).astype(np.float32)
+    period = samples + int(generator.integers(samples + 1))
+    repeats = -(-audio.shape[1] // period)
+    return np.tile(np.pad(part, ((0, 0), (0, period - samples))), repeats)[:, : audio.shape[1]]
 
 
 def add_below(lead: Audio, other: Audio, level_db: float) -> Audio:

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from majl_cli.audio import read_audio, resample, to_channels
-from majl_cli.data.augment import AugmentConfig, add_below, add_reverb, balance, draw_speed, level_gain, place, rms
+from majl_cli.data.augment import (
+    AugmentConfig,
+    add_below,
+    add_reverb,
+    balance,
+    draw_speed,
+    level_gain,
+    place,
+    rms,
+    stutter,
+)
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
@@ -92,6 +102,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
         voice, music = vocals.audio, accompaniment.audio
         if config is not None:
+            if generator.random() < config.stutter_probability:
+                voice, known = stutter(voice, self.sample_rate, config, generator), np.zeros_like(known)
             if generator.random() < config.second_vocals_probability:
                 other, limit = self._second_vocals(config, generator)
                 voice = add_below(voice, other, generator.uniform(*config.second_vocals_db))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from majl_cli.data.augment import AugmentConfig, add_reverb, rms
+from majl_cli.data.augment import AugmentConfig, add_reverb, rms, stutter
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import Stem, Track
@@ -96,7 +96,7 @@ def test_labels_move_in_time_with_a_resampling_shift(tmp_path: Path) -> None:
     soundfile.write(voice.stems["vocals"].path, 0.3 * np.sin(2 * np.pi * 220 * time) * (time >= 2.5), RATE)
     assert voice.pitch is not None
     voice.pitch.write_text("".join(f"{t:.3f},{220 if t >= 2.5 else 0}\n" for t in np.arange(0, 5, 0.01)))
-    config = AugmentConfig(resample_probability=1.0, vocals_absent_probability=0.0)
+    config = AugmentConfig(resample_probability=1.0, vocals_absent_probability=0.0, second_vocals_probability=0.0)
     seen = 0
     for index in range(40):
         item = dataset([voice], config)[index]
@@ -176,6 +176,23 @@ def test_reverb_lasts_as_long_and_is_as_loud_as_asked() -> None:
 def test_reverb_leaves_silence_silent() -> None:
     silence = np.zeros((1, RATE), np.float32)
     assert not add_reverb(silence, RATE, AugmentConfig(), np.random.default_rng(0)).any()
+
+
+def test_stutter_repeats_one_slice_and_hides_the_pitch(tmp_path: Path) -> None:
+    config = AugmentConfig(stutter_seconds=(0.1, 0.1))
+    noise = np.random.default_rng(1).standard_normal((2, RATE)).astype(np.float32)
+    repeated = stutter(noise, RATE, config, np.random.default_rng(0))
+    assert repeated.shape == noise.shape
+    slice_samples = round(0.1 * RATE)
+    match = [
+        p for p in range(slice_samples, 2 * slice_samples + 1) if np.array_equal(repeated[:, p:], repeated[:, :-p])
+    ]
+    assert len(match) == 1
+    inside = repeated[:, slice_samples // 2]
+    assert (noise == inside[:, None]).all(axis=0).any()
+    always = AugmentConfig(stutter_probability=1.0, vocals_absent_probability=0.0)
+    item = dataset([track(tmp_path, "a", vocals=220, accompaniment=1000)], always)[0]
+    assert item["pitch_known"].sum() == 0 and item["f0"].max() > 0
 
 
 def test_a_track_without_pitch_has_no_known_frame(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Write the manifest the embedded model was trained on, from a folder of recordings and its index.csv.
 
-    python examples/recipes/v0/make_manifest.py ../shared/data runs/v0.jsonl
+    python examples/recipes/v0/make_manifest.py ../shared/data runs/v0.jsonl --rendered runs/rendered
 
-Used: MIR-1K (stems and pitch), four CC0 songs (stems), a cappella singing with machine f0, sight-singing, and music
-without singing. Not used: whatever the index marks as validation goes in with that split, mixtures without stems and
-lossless copies stay out.
+Used: MIR-1K (stems and pitch), four CC0 songs (stems), a cappella singing with machine f0, sight-singing, music
+without singing, and what render_accompaniments.py wrote. What the index marks as validation goes in with that split;
+mixtures without stems and lossless copies stay out.
 """
 
 from __future__ import annotations
@@ -14,14 +14,8 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from majl_cli.data.manifest import Stem, Track, write_manifest
-
 from majl_cli.data.corpora import corpora
-
-SHORT = {
-    "Everything is Remixed": "remixed",
-    "Turkish makam a cappella": "makam",
-}
+from majl_cli.data.manifest import Stem, Track, write_manifest
 
 
 def tracks_of(root: Path) -> list[Track]:
@@ -59,12 +53,30 @@ def track_of(root: Path, song: str, rows: list[dict[str, str]]) -> Track:
     )
 
 
+def rendered(folder: Path) -> list[Track]:
+    """The accompaniments of render_accompaniments.py."""
+    return [
+        Track(
+            id=f"rendered_{path.stem}",
+            corpus="rendered",
+            stems={"accompaniment": Stem(path=path)},
+            sample_rate=44100,
+            channels=2,
+            duration=30.0,
+            labels="accompaniment",
+        )
+        for path in sorted(folder.glob("*.ogg"))
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path, help="folder with index.csv")
     parser.add_argument("manifest", type=Path, help="file to write")
+    parser.add_argument("--rendered", type=Path, help="folder of render_accompaniments.py")
     arguments = parser.parse_args()
     tracks = tracks_of(arguments.root.resolve())
+    tracks += rendered(arguments.rendered.resolve()) if arguments.rendered else []
     arguments.manifest.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(arguments.manifest, tracks)
     print(f"{arguments.manifest}: {len(tracks)} tracks, {sum(t.duration for t in tracks) / 3600:.2f} h")
