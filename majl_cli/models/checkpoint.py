@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from majl_cli.errors import CheckpointError
+from majl_cli.errors import CheckpointError, ConfigError
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_joint, describe_module
 
@@ -78,7 +78,7 @@ def save_checkpoint(
 def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
     """The joint model in evaluation mode and what its config says. Raises CheckpointError."""
     config = _read_config(folder)
-    joint = build_joint(config["architecture"])
+    joint = _build(folder, config["architecture"])
     weights = folder / WEIGHTS_FILE
     try:
         tensors = load_file(weights)
@@ -102,6 +102,16 @@ def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
         metadata=config.get("metadata", {}),
     )
     return joint.eval(), info
+
+
+def _build(folder: Path, architecture: Any) -> JointModel:
+    try:
+        return build_joint(architecture)
+    except ConfigError as error:
+        message = f"{folder}: its architecture is not one this majl can build: {error.message}"
+        raise CheckpointError(message, "update majl, or copy the checkpoint again") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: architecture not readable: {error!r}", "copy the checkpoint again") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -139,5 +149,10 @@ def _swap(aside: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
-    aside.rename(folder)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The joint cascade of MAJL: mixture -> separation module -> vocals -> pitch module -> salience (DESIGN §1.2).
+"""The joint cascade of MAJL: mixture -> separation module -> vocals -> pitch module -> salience.
 
 The hand-over is a waveform, resampled inside the graph, so any separation module can be joined with any pitch
 module and the pitch loss reaches the separation module.

@@ -52,7 +52,7 @@ def describe_module(name: str, module: Any) -> dict[str, Any]:
 
 def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping[str, Any]) -> Any:
     if ":" in name:
-        return _load_class(name)(**options)
+        return _load_class(name, kind)(**options)
     if name not in registry:
         near = difflib.get_close_matches(name, registry, n=1)
         known = ", ".join(sorted(registry))
@@ -62,9 +62,14 @@ def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping
     return builder(build(config, options, section=name))
 
 
-def _load_class(name: str) -> Any:
+def _load_class(name: str, kind: str) -> Any:
+    """The class, and never anything else that can be called: a checkpoint's config.json may come from anywhere."""
     module_name, _, class_name = name.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), class_name)
+        found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"cannot load the module {name!r}: {error}", "write it as package.module:Class") from error
+    contract = {"separation": SeparationModule, "pitch": PitchModule}[kind]
+    if not (isinstance(found, type) and issubclass(found, contract)):
+        raise ConfigError(f"{name!r} is not a {kind} module", f"derive the class from {contract.__name__}")
+    return found

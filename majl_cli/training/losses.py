@@ -1,4 +1,4 @@
-"""Losses per example and per frame (DESIGN §1.2), before any weighting.
+"""Losses per example and per frame, before any weighting.
 
 Order of operations everywhere: mask what has no label, weight by omega, then mean over what is left. An example
 without a pitch label therefore has exactly zero pitch gradient, and one without stems no separation gradient.
