@@ -32,6 +32,9 @@ class SeparationModule(nn.Module, ABC):
     def forward(self, mixture: Tensor) -> Tensor:
         """(B, C, T) to (B, S, C, T): any T >= 1, same T out, no statistics over the whole input."""
 
+    def compile_network(self) -> None:
+        """Replace the costly part of ``forward`` by what torch.compile makes of it; the default leaves all as it is."""
+
 
 class PitchModule(nn.Module, ABC):
     """Mono audio to salience logits.
@@ -53,3 +56,6 @@ class PitchModule(nn.Module, ABC):
     @abstractmethod
     def forward(self, audio: Tensor) -> Tensor:
         """(B, T) to logits (B, N, K), N = T // hop_length + 1, frame n centred on sample n * hop_length."""
+
+    def compile_network(self) -> None:
+        """As in a separation module."""

@@ -34,8 +34,9 @@ Listener = Callable[[dict[str, Any]], None]
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """``steps`` are optimiser steps of ``accumulate`` batches of ``batch_size`` segments each (per process);
-    ``precision`` is bf16 or no (float32); ``workers`` processes load data; ``validate_every`` and ``save_every``
-    count steps, ``log_every`` thins the log."""
+    ``precision`` is bf16 or no (float32); ``compile`` makes the networks faster with torch.compile, after a minute or
+    two at the start; ``workers`` processes load data; ``validate_every`` and ``save_every`` count steps, ``log_every``
+    thins the log."""
 
     steps: int = 3000
     batch_size: int = 8
@@ -46,6 +47,7 @@ class LoopConfig:
     clip_norm: float = 5.0
     ema_decay: float = 0.999
     precision: str = "bf16"
+    compile: bool = False
     workers: int = 1
     validate_every: int = 250
     save_every: int = 100

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -142,6 +144,8 @@ class Stage1:
         optimizer, scheduler = make_optimizer(self.joint, config.loop)
         ema = exponential_average(self.joint, config.loop.ema_decay)
         self.state = TrainState(model=self.joint, optimizer=optimizer, scheduler=scheduler, ema=ema)
+        if config.loop.compile:
+            _compile_networks(self.joint)
         self.dataset = SegmentDataset(
             [track for track in self.tracks if track.split == "train"],
             sample_rate=separation.sample_rate,
@@ -285,6 +289,14 @@ class Stage1:
                     writer.add_scalar(f"{record['event']}/{key}", value, record["step"])
 
         return both
+
+
+def _compile_networks(joint: JointModel) -> None:
+    """The averaged copy, which validation uses, stays as it is."""
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
+        raise TrainingError("loop.compile needs a C++ compiler, and there is none", "install g++, or leave it out")
+    joint.separation.compile_network()
+    joint.pitch.compile_network()
 
 
 def _peak_memory_gib(device: torch.device) -> float:

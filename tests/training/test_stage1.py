@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from accelerate.state import AcceleratorState
 from test_losses import tiny_batch, tiny_joint
 
 from majl_cli.config import to_dict
@@ -43,6 +46,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = (samples - 640) // 320 + 1
         (folder / "PitchLabel" / f"{singer}_1_01.pv").write_text(f"{midi}\n" * lines)
     return folder
+
+
+COMPILE = "loop.compile=true"
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> Iterator[None]:
+    """Accelerate keeps the precision of a process's first run: forget it."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def stage(corpus: Path, run: Path, *assignments: str) -> Stage1:
@@ -113,6 +126,28 @@ def test_one_batch_overfits() -> None:
         history.append((losses.separation.item(), losses.pitch.item()))
     assert history[-1][0] < 0.5 * history[0][0]
     assert history[-1][1] < 0.5 * history[0][1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no g++; torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:torch", "ignore:The .grad attribute:UserWarning")
+def test_compiled_networks_train_to_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    options = ("loop.steps=3", "loop.validate_every=100", "loop.precision=no", "device=cpu")
+    plain, compiled = stage(corpus, tmp_path / "a", *options), stage(corpus, tmp_path / "b", *options, COMPILE)
+    plain.train()
+    compiled.train()
+    expected = plain.joint.state_dict()
+    assert expected.keys() == compiled.joint.state_dict().keys()
+    for name, tensor in compiled.joint.state_dict().items():
+        assert torch.allclose(tensor, expected[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_compiling_without_a_compiler_says_what_to_install(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(TrainingError, match="needs a C\\+\\+ compiler"):
+        stage(corpus, tmp_path / "run", COMPILE)
 
 
 def test_a_loss_that_is_not_finite_names_its_track(corpus: Path, tmp_path: Path) -> None:

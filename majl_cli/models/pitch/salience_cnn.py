@@ -100,6 +100,9 @@ class SalienceCNN(PitchModule):
         logits = self.head(self.blocks(self.stem(x))).float()
         return unpatchify(logits, config.patch_frames, config.patch_bins)[:, 0, :frames]
 
+    def compile_network(self) -> None:
+        self.blocks.compile()
+
     def _harmonic_stack(self, audio: Tensor) -> Tensor:
         """(B, T) to log magnitudes (B, harmonics, N, K)."""
         config = self.config

@@ -143,6 +143,10 @@ class UNet(SeparationModule):
         masks = self._masks(spectrum)
         return self._istft(masks * spectrum.unsqueeze(1), samples)
 
+    def compile_network(self) -> None:
+        # Not the whole of forward: torch.compile has no code for complex numbers and takes minutes to find out.
+        self._features = torch.compile(self._features)  # type: ignore[method-assign]
+
     def _masks(self, spectrum: Tensor) -> Tensor:
         """Complex spectrum (B, C, N, F) to complex masks (B, S, C, N, F)."""
         config = self.config
