@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +142,7 @@ def test_an_interrupted_writer_leaves_nothing_and_keeps_the_old_file(
 def test_what_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("x")
     with (
-        pytest.raises(AudioError, match="file: is not a folder"),
+        pytest.raises(AudioError, match=r"x\.wav: cannot be written: .*file is not a folder"),
         AudioWriter(tmp_path / "file" / "x.wav", sample_rate=8000, channels=1),
     ):
         pass
@@ -150,7 +153,7 @@ def test_what_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.Monk
         AudioWriter(tmp_path / "x.mp3", sample_rate=8000, channels=300),
     ):
         pass
-    for code, message in ((errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot write here")):
+    for code, message in ((errno.ENOSPC, "the disk is full"), (errno.EROFS, r"y\.wav: cannot be written: refused")):
 
         def refuse(*_: object, code: int = code, **__: object) -> None:
             raise OSError(code, "refused")
@@ -163,6 +166,46 @@ def test_what_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.Monk
             ):
                 writer.write(noise(10, 1))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.mp3"])
+@pytest.mark.parametrize("limit", [0, 100, 4096])
+def test_what_libsndfile_cannot_write_and_does_not_say_is_found(tmp_path: Path, name: str, limit: int) -> None:
+    """A file may not grow beyond a limit: writing fails as on a full disk, at the last on closing."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with (
+            pytest.raises(AudioError, match=rf"{name}: cannot be written: File too large"),
+            AudioWriter(tmp_path / name, sample_rate=44100, channels=2) as writer,
+        ):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            writer.write(noise(40000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.mp3"])
+def test_a_full_disk_is_found_on_a_small_one(tmp_path: Path, name: str) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        for samples in (20000, 2000000 if name in ("x.ogg", "x.mp3") else 100000):
+            with (
+                pytest.raises(AudioError, match=rf"{name}: the disk is full"),
+                AudioWriter(tmp_path / name, sample_rate=44100, channels=2) as writer,
+            ):
+                (tmp_path / "rest").write_bytes(b"1" * 65536)
+                writer.write(noise(samples))
+            assert [path.name for path in tmp_path.iterdir()] == ["rest"]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +247,21 @@ def test_samples_that_are_not_numbers_are_refused_with_their_time(tmp_path: Path
         list(reader.blocks(1000))
 
 
-@pytest.mark.parametrize("name", ["x.wav", "x.flac"])
-def test_a_cut_off_file_is_read_to_where_it_ends_and_reported(
-    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("level", [1e30, -1e7])
+def test_an_absurd_level_is_refused_with_its_time(tmp_path: Path, level: float) -> None:
+    audio = noise(3000, 1)
+    audio[1600] = level
+    soundfile.write(tmp_path / "x.wav", audio, 16000, subtype="FLOAT")
+    expected = r"x\.wav: level out of range \(1e\+\d\d times full scale\) at 0\.100 s \(sample 1600\)"
+    with pytest.raises(AudioError, match=expected), AudioReader(tmp_path / "x.wav") as reader:
+        list(reader.blocks(1000))
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"), [("x.wav", "cut off: 24989 of 50000 samples are there"), ("x.flac", "damaged from here on")]
+)
+def test_a_cut_off_file_is_read_to_where_it_ends_and_reported_once(
+    tmp_path: Path, name: str, warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     audio = noise(50000, 1)
     soundfile.write(tmp_path / name, audio, 16000, subtype="PCM_16")
@@ -216,6 +271,104 @@ def test_a_cut_off_file_is_read_to_where_it_ends_and_reported(
         back = np.concatenate(list(reader.blocks()))
     assert 15000 < len(back) < 30000
     assert np.abs(back - audio[: len(back)]).max() < 1e-4 or name == "x.flac"
+    assert len(caplog.messages) == 1
+    assert f"{name}: {warning}" in caplog.messages[0]
+
+
+def test_a_wav_from_a_pipe_whose_size_nobody_knew_is_not_called_cut_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(tmp_path / "x.wav", noise(5000, 1), 16000, subtype="PCM_16")
+    content = bytearray((tmp_path / "x.wav").read_bytes())
+    content[40:44] = b"\xff\xff\xff\xff"
+    (tmp_path / "x.wav").write_bytes(content)
+    with caplog.at_level(logging.WARNING), AudioReader(tmp_path / "x.wav") as reader:
+        assert sum(map(len, reader.blocks())) == 5000
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("name", ["take.raw", "12:30 live.wav", "a" * 251 + ".wav"])
+def test_the_name_does_not_matter_for_what_a_file_holds(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / "x.wav", noise(5000), 16000, subtype="PCM_16")
+    (tmp_path / "x.wav").rename(tmp_path / name)
+    assert read_audio(tmp_path / name)[0].shape == (5000, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+@pytest.mark.parametrize("extension", ["wav", "mp3", "flac"])
+def test_a_name_that_is_no_text_can_be_read_and_written(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff." + extension.encode())
+    with AudioWriter(path, sample_rate=44100, channels=2) as writer:
+        writer.write(noise(5000))
+    assert read_audio(path)[0].shape == (5000, 2)
+
+
+def test_a_long_name_in_another_script_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("歌" * 80 + ".wav")
+    with AudioWriter(path, sample_rate=8000, channels=1) as writer:
+        writer.write(noise(100, 1))
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_colon_in_a_name_names_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_with_av(tmp_path / "x.m4a", noise(44100), 44100, "aac").rename(tmp_path / "http:x.m4a")
+    assert probe("http:x.m4a").sample_rate == 44100
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", noise(100), 16000)
+    (tmp_path / "x.wav").chmod(0)
+    with pytest.raises(AudioError, match=r"x\.wav: cannot be read: Permission denied"):
+        probe(tmp_path / "x.wav")
+
+
+def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    soundfile.write(tmp_path / "x.wav", noise(100), 16000)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(AudioError, match=r"x\.wav: cannot be read: Permission denied"):
+        probe(tmp_path / "x.wav")
+
+
+def test_an_mp3_never_goes_to_libsndfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "x.mp3", noise(44100), 44100)
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    assert probe(tmp_path / "x.mp3").format == "MP3"
+
+
+def test_joined_mp3s_of_other_rates_and_channels_become_like_the_first(tmp_path: Path) -> None:
+    time = np.arange(48000 * 2) / 48000
+    tone = (0.3 * np.sin(2 * np.pi * 500 * time)).astype(np.float32)
+    soundfile.write(tmp_path / "a.mp3", np.stack((tone, tone), axis=1)[: 44100 * 2], 44100)
+    soundfile.write(tmp_path / "b.mp3", tone, 48000)
+    (tmp_path / "x.mp3").write_bytes((tmp_path / "a.mp3").read_bytes() + (tmp_path / "b.mp3").read_bytes())
+    audio, rate = read_audio(tmp_path / "x.mp3")
+    assert rate == 44100
+    assert audio.shape[1] == 2
+    assert abs(len(audio) - 4 * 44100) < 9000
+    part = audio[3 * 44100 : 3 * 44100 + 22050, 0]
+    assert int(np.abs(np.fft.rfft(part)).argmax()) == round(500 * 48000 / 44100 * 44100 / 48000 / 2)
+
+
+def test_24_bits_are_kept_in_a_lossless_file_read_through_av(tmp_path: Path) -> None:
+    path = tmp_path / "x.m4a"
+    audio = np.random.default_rng(0).integers(-(2**23), 2**23, (2, 8192)).astype(np.int32) * 256
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("alac", rate=44100)
+        stream.layout, stream.format = "stereo", "s32p"
+        for start in range(0, 8192, 4096):
+            frame = av.AudioFrame.from_ndarray(audio[:, start : start + 4096].copy(), format="s32p", layout="stereo")
+            frame.rate, frame.pts = 44100, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert matching_subtype(probe(path)) == "PCM_24"
+    np.testing.assert_array_equal(read_audio(path)[0], audio.T.astype(np.float32) / 2**31)
+    assert matching_subtype(probe(write_with_av(tmp_path / "y.m4a", noise(44100), 44100, "aac"))) == "PCM_16"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""Several stem files written at once, all or none."""
+"""Several files written at once, all or none: under temporary names beside their own, renamed when all are complete."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
-from majl_cli.audio import AudioWriter
+from majl_cli.audio import AudioWriter, aside_path, write_errors_explained
 from majl_cli.errors import AudioError, UsageError
 
 FORMATS = ("wav", "flac", "mp3", "ogg")
@@ -30,7 +31,7 @@ def stem_names(filename: str, *, track: str, stems: Sequence[str], format: str) 
 def check_targets(files: Iterable[Path], *, overwrite: bool, source: Path | None) -> None:
     """Raise AudioError if a file is in the way, or is the source itself."""
     for path in files:
-        with _explained(path):
+        with write_errors_explained(path):
             is_folder, exists, target = path.is_dir(), path.exists(), path.resolve()
         if is_folder:
             raise AudioError(f"{path}: is a folder", "choose another folder or file name for the stems")
@@ -42,7 +43,7 @@ def check_targets(files: Iterable[Path], *, overwrite: bool, source: Path | None
 
 @contextmanager
 def stem_writers(
-    files: dict[str, Path],
+    files: Mapping[str, Path],
     *,
     sample_rate: int,
     channels: int,
@@ -50,35 +51,101 @@ def stem_writers(
     format: str,
     done: Callable[[], None],
 ) -> Iterator[dict[str, AudioWriter]]:
-    """A writer a stem, all open together. The files take their names only when all are complete.
+    """A writer a stem, all open together; see ``_all_or_none``. Raises AudioError."""
+    form = format.upper()
+    writers = {
+        stem: AudioWriter(path, sample_rate=sample_rate, channels=channels, format=form, subtype=subtype)
+        for stem, path in files.items()
+    }
+    with _all_or_none(list(writers.values()), done):
+        yield writers
+
+
+@contextmanager
+def binary_files(files: Mapping[str, Path]) -> Iterator[dict[str, BinaryIO]]:
+    """A binary file of each name, all open together; see ``_all_or_none``. Raises AudioError."""
+    parts = {kind: _BinaryPart(path) for kind, path in files.items()}
+    with _all_or_none(list(parts.values())):
+        yield {kind: part.file for kind, part in parts.items()}
+
+
+@contextmanager
+def written_aside(target: Path | BinaryIO) -> Iterator[BinaryIO]:
+    """A binary file that takes the name ``target`` when the block ends well, and vanishes when it does not.
+
+    A target that is a file already is handed through: its owner sees to all that. Raises AudioError.
+    """
+    if not isinstance(target, Path):
+        yield target
+        return
+    with binary_files({"": target}) as files, write_errors_explained(target):
+        yield files[""]
+
+
+class _Part(Protocol):
+    path: Path
+
+    def open(self) -> None: ...
+    def finish(self) -> None: ...
+    def place(self) -> None: ...
+    def discard(self) -> None: ...
+
+
+class _BinaryPart:
+    """What AudioWriter is for stems, for any other file."""
+
+    file: BinaryIO
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._aside = aside_path(path)
+
+    def open(self) -> None:
+        with write_errors_explained(self.path):
+            self.file = self._aside.open("wb")
+
+    def finish(self) -> None:
+        with write_errors_explained(self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+
+    def place(self) -> None:
+        with write_errors_explained(self.path):
+            self._aside.replace(self.path)
+
+    def discard(self) -> None:
+        with suppress(OSError, AttributeError):  # AttributeError: never opened
+            self.file.close()
+        with suppress(OSError):
+            self._aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _all_or_none(parts: Sequence[_Part], done: Callable[[], None] | None = None) -> Iterator[None]:
+    """Make the folders and open the files; the files take their names only when all are complete.
 
     ``done`` is called just before that, the last chance to raise; older files of these names are untouched until
-    then. After any exception none of the files, and no folder made for them, is left. Raises AudioError.
+    then. After any exception none of the files, and no folder made for them, is left.
     """
-    aside = {
-        stem: path.with_name(f".{path.stem[:100]}.majl-{os.getpid()}{path.suffix}") for stem, path in files.items()
-    }
     folders: list[Path] = []
     placed: list[Path] = []
     try:
-        for path in files.values():
-            _make_folder(path.parent, folders)
-        with ExitStack() as stack:
-            yield {
-                stem: stack.enter_context(
-                    AudioWriter(
-                        path, sample_rate=sample_rate, channels=channels, format=format.upper(), subtype=subtype
-                    )
-                )
-                for stem, path in aside.items()
-            }
-        done()
-        for stem, path in files.items():
-            with _explained(path):
-                aside[stem].replace(path)
-            placed.append(path)
+        for part in parts:
+            _make_folder(part.path, folders)
+            part.open()
+        yield
+        for part in parts:
+            part.finish()
+        if done is not None:
+            done()
+        for part in parts:
+            part.place()
+            placed.append(part.path)
     except BaseException:
-        for path in (*aside.values(), *placed):
+        for part in parts:
+            part.discard()
+        for path in placed:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         for folder in reversed(folders):
@@ -88,19 +155,9 @@ def stem_writers(
         raise
 
 
-def _make_folder(folder: Path, made: list[Path]) -> None:
-    """Make it and its parents, noting in ``made`` which were not there."""
-    with _explained(folder):
-        for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-            path.mkdir()
-            made.append(path)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise AudioError(
-            f"{path}: cannot be written: {error.strerror or error}", "choose another folder or a shorter name"
-        ) from error
+def _make_folder(path: Path, made: list[Path]) -> None:
+    """Make the folder of ``path`` and its parents, noting in ``made`` which were not there."""
+    with write_errors_explained(path):
+        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+            folder.mkdir()
+            made.append(folder)

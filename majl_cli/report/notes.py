@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from majl_cli.convert import frequency_to_midi
-from majl_cli.report.pitch_files import written_aside
+from majl_cli.inference.outputs import written_aside
 
 if TYPE_CHECKING:
-    from majl_cli.inference.session import PitchTrack
+    from majl_cli.inference.pitch import PitchTrack
 
 TICKS_PER_SECOND = 1000
 BEND_RANGE = 2.0
@@ -85,7 +85,9 @@ def f0_to_notes(
     return notes
 
 
-def write_midi(notes: Sequence[Note], path: Path, *, title: str = "", bends: PitchTrack | None = None) -> None:
+def write_midi(
+    notes: Sequence[Note], target: Path | BinaryIO, *, title: str = "", bends: PitchTrack | None = None
+) -> None:
     """One channel at 120 beats a minute with ticks of 1 ms; ``bends`` follows that f0 within +-2 semitones."""
     import mido
 
@@ -114,8 +116,8 @@ def write_midi(notes: Sequence[Note], path: Path, *, title: str = "", bends: Pit
         now = tick
     file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_SECOND // 2, charset="utf-8")
     file.tracks.append(melody)
-    with written_aside(path) as target:
-        file.save(file=target)
+    with written_aside(target) as written:
+        file.save(file=written)
 
 
 def _tuning(semitones: Sequence[FloatArray], hop: float) -> float:

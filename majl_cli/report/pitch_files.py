@@ -1,35 +1,37 @@
-"""Pitch tracks as CSV and NPZ, and the writing of small files whole or not at all."""
+"""Pitch tracks as files: CSV and NPZ here, and the choice of the writer by a name's ending."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from majl_cli.errors import UsageError
+from majl_cli.inference.outputs import written_aside
+from majl_cli.report.notes import f0_to_notes, write_midi
+from majl_cli.report.plots import write_plot
+
 if TYPE_CHECKING:
-    from majl_cli.inference.session import PitchTrack
+    from majl_cli.inference.pitch import PitchTrack
 
 
-@contextmanager
-def written_aside(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the name ``path`` when the block ends well, and vanishes when it does not."""
-    aside = path.with_name(f".{path.name[:200]}.tmp-majl{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+def write_pitch(track: PitchTrack, path: Path) -> None:
+    """A file of the kind that the name's ending says: .csv, .npz, .mid or .png. Raises UsageError, AudioError."""
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        write_csv(track, path)
+    elif ending == ".npz":
+        write_npz(track, path)
+    elif ending in (".mid", ".midi"):
+        write_midi(f0_to_notes(track.times, track.f0), path)
+    elif ending == ".png":
+        write_plot(track, path)
+    else:
+        raise UsageError(f"{path}: no kind of pitch file ends like that", "use .csv, .npz, .mid or .png")
 
 
-def write_csv(track: PitchTrack, path: Path, *, raw: bool = False) -> None:
+def write_csv(track: PitchTrack, target: Path | BinaryIO, *, raw: bool = False) -> None:
     """Columns ``time,frequency,confidence,voiced``: s, Hz, [0, 1], 0 or 1; one row a frame, the first at t = 0.
 
     The frequency is 0 where unvoiced; with ``raw`` it is the guess there too.
@@ -37,16 +39,16 @@ def write_csv(track: PitchTrack, path: Path, *, raw: bool = False) -> None:
     frequency = track.frequency if raw else track.f0
     rows = zip(track.times, frequency, track.confidence, track.voiced, strict=True)
     lines = [f"{time:.6f},{hertz:.3f},{confidence:.4f},{int(voiced)}\n" for time, hertz, confidence, voiced in rows]
-    with written_aside(path) as file:
+    with written_aside(target) as file:
         file.write(("time,frequency,confidence,voiced\n" + "".join(lines)).encode("ascii"))
 
 
-def write_npz(track: PitchTrack, path: Path) -> None:
+def write_npz(track: PitchTrack, target: Path | BinaryIO) -> None:
     """Arrays ``times``, ``f0`` (0 Hz where unvoiced), ``frequency`` (the guess everywhere), ``confidence``, ``voiced``.
 
     All have one value a frame; ``threshold`` is the confidence from which a frame counts as voiced.
     """
-    with written_aside(path) as file:
+    with written_aside(target) as file:
         np.savez_compressed(
             file,
             times=track.times,

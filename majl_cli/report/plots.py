@@ -5,16 +5,16 @@ from __future__ import annotations
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from majl_cli.convert import frequency_to_midi, midi_to_frequency
 from majl_cli.errors import DependencyError
-from majl_cli.report.pitch_files import written_aside
+from majl_cli.inference.outputs import written_aside
 
 if TYPE_CHECKING:
-    from majl_cli.inference.session import PitchTrack
+    from majl_cli.inference.pitch import PitchTrack
 
 NOTE_NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 SHADE, LINE, DARK, GRID = "#b9cfe4", "#2f6fae", "#0c2c52", "#d8d8d8"
@@ -28,7 +28,7 @@ def require_matplotlib() -> None:
         raise DependencyError("plots need matplotlib, which is not installed", "pip install 'majl[plot]'")
 
 
-def write_plot(track: PitchTrack, path: Path, *, title: str = "") -> None:
+def write_plot(track: PitchTrack, target: Path | BinaryIO, *, title: str = "") -> None:
     """A PNG: voiced f0 as a line, darker where the confidence is higher; wider for longer tracks."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,7 +43,7 @@ def write_plot(track: PitchTrack, path: Path, *, title: str = "") -> None:
     _draw_confidence(confidence, track)
     _draw_time_axis(confidence, seconds, width=figure.get_figwidth())
     melody.set_title(title, loc="left", fontsize=11, parse_math=False)
-    with written_aside(path) as file, warnings.catch_warnings():
+    with written_aside(target) as file, warnings.catch_warnings():
         # A file name may hold letters that the font lacks: they become boxes in the title, no more.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="png", dpi=130)

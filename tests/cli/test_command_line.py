@@ -25,7 +25,7 @@ import sys, time
 from pathlib import Path
 import majl_cli
 from majl_cli.cli.app import main
-from majl_cli.report.pitch_files import written_aside
+from majl_cli.inference.outputs import written_aside
 
 class SlowModel:
     def separate(self, source, *, out, **options):

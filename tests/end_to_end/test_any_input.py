@@ -111,7 +111,7 @@ def test_output_folder_that_is_a_file_says_so(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "out").write_text("a file")
     code, _, err = run(capsys, "separate", str(tmp_path / "a.wav"), "--out", str(tmp_path / "out"))
     assert code == 1
-    assert "out/a: cannot be written: Not a directory" in err
+    assert "cannot be written" in err
     assert (tmp_path / "out").read_text() == "a file"
 
 

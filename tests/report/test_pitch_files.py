@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from majl_cli.report.pitch_files import write_csv, write_npz, written_aside
+from majl_cli.errors import AudioError, UsageError
+from majl_cli.inference.outputs import binary_files, written_aside
+from majl_cli.report.pitch_files import write_csv, write_npz, write_pitch
 
 
 @pytest.fixture
@@ -56,6 +58,37 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_name_as_long_as_the_file_system_allows_can_be_written(track, tmp_path):
-    name = "x" * 251 + ".csv"
-    write_csv(track, tmp_path / name)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    for name in ("x" * 251 + ".csv", "歌" * 80 + ".csv"):
+        write_csv(track, tmp_path / name)
+        assert (tmp_path / name).exists()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_ending_of_a_name_chooses_the_kind_of_file(track, tmp_path):
+    starts = {"a.csv": b"time,", "a.npz": b"PK", "a.mid": b"MThd", "a.f0.PNG": b"\x89PNG"}
+    for name, start in starts.items():
+        write_pitch(track, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    with pytest.raises(UsageError, match="a.txt: no kind of pitch file ends like that"):
+        write_pitch(track, tmp_path / "a.txt")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_files_written_together_all_appear_or_none_with_no_new_folder(tmp_path):
+    (tmp_path / "old.csv").write_text("old")
+    files = {"csv": tmp_path / "old.csv", "npz": tmp_path / "new" / "deep" / "a.npz"}
+    with pytest.raises(KeyboardInterrupt), binary_files(files) as opened:
+        opened["csv"].write(b"new")
+        opened["npz"].write(b"half")
+        raise KeyboardInterrupt
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]
+    with binary_files(files) as opened:
+        for kind, file in opened.items():
+            file.write(kind.encode())
+    assert {kind: path.read_text() for kind, path in files.items()} == {"csv": "csv", "npz": "npz"}
+
+
+def test_a_full_disk_is_explained_with_the_final_name(track, tmp_path):
+    with pytest.raises(AudioError, match=r"a\.csv: the disk is full"), written_aside(tmp_path / "a.csv"):
+        raise OSError(28, "No space left on device", "/somewhere/else")
+    assert list(tmp_path.iterdir()) == []
