@@ -4,6 +4,7 @@
 >>> model = majl_cli.load_model()
 >>> separation = model.separate("song.wav", out="stems")
 >>> pitch = model.estimate_pitch("song.wav")
+>>> majl_cli.write_pitch(pitch, "song.f0.csv")
 
 Importing this module is cheap: PyTorch is loaded on the first use of a model.
 """
@@ -20,7 +21,8 @@ from majl_cli.errors import MajlError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from majl_cli.inference.session import Model, PitchTrack, Separation
+    from majl_cli.inference.pitch import PitchTrack
+    from majl_cli.inference.session import Model, Separation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,9 +34,14 @@ __all__ = [
     "estimate_pitch",
     "load_model",
     "separate",
+    "write_pitch",
 ]
 
-_SESSION_NAMES = frozenset({"Model", "PitchTrack", "Separation"})
+_CLASSES = {
+    "Model": "majl_cli.inference.session",
+    "PitchTrack": "majl_cli.inference.pitch",
+    "Separation": "majl_cli.inference.session",
+}
 
 
 def load_model(
@@ -85,9 +92,19 @@ def estimate_pitch(
     return load_model(model).estimate_pitch(source, sample_rate=sample_rate, input=input, progress=progress)
 
 
+def write_pitch(track: PitchTrack, path: str | Path) -> None:
+    """Write a pitch track as the ending of ``path`` says: .csv, .npz, .mid (notes) or .png (needs matplotlib).
+
+    The file appears whole or not at all; its folder is made. Raises MajlError.
+    """
+    from majl_cli.report.pitch_files import write_pitch
+
+    write_pitch(track, Path(path))
+
+
 def __getattr__(name: str) -> Any:
-    if name in _SESSION_NAMES:
-        return getattr(import_module("majl_cli.inference.session"), name)
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -34,7 +34,8 @@ class PitchTrack:
     """The melody of a track, one value a frame; arrays (N,).
 
     ``times`` in s, ``frequency`` in Hz (the guess, given everywhere), ``confidence`` in [0, 1], ``voiced`` where the
-    confidence reaches ``threshold``; ``input`` is what the audio was taken for, "mixture" or "vocals".
+    confidence reaches ``threshold``; ``input`` is what the audio was taken for, "mixture" or "vocals"; the audio
+    lasts ``seconds``.
     """
 
     times: NDArray[np.float64]
@@ -44,6 +45,7 @@ class PitchTrack:
     hop_seconds: float
     threshold: float
     input: str
+    seconds: float
 
     @property
     def f0(self) -> NDArray[np.float64]:
@@ -71,7 +73,8 @@ def estimate_pitch_blocks(
         raise UsageError(f"no kind of input {input!r}", f"use one of {', '.join(INPUTS)}")
     check_decoding(decoder, threshold)
     pitch = model.pitch
-    audio = _mono_at_pitch_rate(model, blocks, sample_rate, channels, input, runtime)
+    counted = _Counted(blocks)
+    audio = _mono_at_pitch_rate(model, counted, sample_rate, channels, input, runtime)
     decoded = _Decoder(pitch, decoder)
     for salience in salience_blocks(pitch, _reported(audio, pitch.sample_rate, progress), runtime=runtime):
         decoded.push(salience)
@@ -85,6 +88,7 @@ def estimate_pitch_blocks(
         hop_seconds=pitch.hop_length / pitch.sample_rate,
         threshold=threshold,
         input=input,
+        seconds=counted.samples / sample_rate,
     )
 
 
@@ -111,30 +115,29 @@ def salience_blocks(pitch: PitchModule, blocks: Iterable[Block], *, runtime: Run
 
 
 def _mono_at_pitch_rate(
-    model: JointModel, blocks: Iterable[Block], sample_rate: int, channels: int, input: str, runtime: Runtime
+    model: JointModel, blocks: _Counted, sample_rate: int, channels: int, input: str, runtime: Runtime
 ) -> Iterator[Block]:
     """The voice as mono blocks (n, 1) at the pitch module's rate: the length of the input, at least one sample."""
-    received = _Counter()
-    counted = received.count(blocks)
-    voice: Iterator[Block] = counted
+    voice: Iterable[Block] = blocks
     rate = sample_rate
     if input == "mixture":
         module = model.separation
-        estimates = estimate_blocks(module, counted, sample_rate, channels, runtime=runtime, stems=(model.target,))
+        estimates = estimate_blocks(module, blocks, sample_rate, channels, runtime=runtime, stems=(model.target,))
         voice, rate = (estimate[0] for estimate in estimates), module.sample_rate
     mono = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in voice)
     audio = resample_blocks(mono, StreamResampler(rate, model.pitch.sample_rate, 1), 1)
-    return _fitted(audio, lambda: max(1, resampled_length(received.samples, sample_rate, model.pitch.sample_rate)))
+    return _fitted(audio, lambda: max(1, resampled_length(blocks.samples, sample_rate, model.pitch.sample_rate)))
 
 
-class _Counter:
-    """How many samples came by."""
+class _Counted:
+    """Blocks, and how many samples of them came by."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = blocks
         self.samples = 0
 
-    def count(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        for block in blocks:
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._blocks:
             self.samples += len(block)
             yield block
 

@@ -116,12 +116,12 @@ class Model:
         source: str | Path | NDArray[Any],
         *,
         sample_rate: int | None = None,
-        input: str = "mixture",
+        input: str = "auto",
         decoder: str = "argmax",
         threshold: float | None = None,
         progress: ProgressCallback | None = None,
     ) -> PitchTrack:
-        """The melody of a file or an array; ``input`` "mixture", "vocals" (a solo voice), or "auto" to listen first.
+        """The melody of a file or an array; ``input`` "mixture", "vocals" (a solo voice), or "auto": listen first.
 
         ``decoder`` "argmax" or "viterbi"; ``threshold`` in [0, 1] (None: the model's) is the confidence from which a
         frame is voiced. What the input was taken for is in the result. Raises MajlError.

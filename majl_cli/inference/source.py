@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from majl_cli.audio import AudioInfo, AudioReader
-from majl_cli.errors import AudioError, UsageError
+from majl_cli.audio import BLOCK_FRAMES, LOUDEST, AudioInfo, AudioReader
+from majl_cli.errors import AudioError, CheckpointError, UsageError
 from majl_cli.inference.chunks import Block
-
-BLOCK_FRAMES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +38,15 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[OpenSource]:
+        """The source as a stream; a model that fails on it within the block says on which."""
+        try:
+            with self._open() as opened:
+                yield opened
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path or self.name}: {error.message}", error.hint) from error
+
+    @contextmanager
+    def _open(self) -> Iterator[OpenSource]:
         if self.path is not None:
             with AudioReader(self.path) as reader:
                 yield OpenSource(
@@ -89,4 +96,6 @@ def make_source(source: str | Path | NDArray[Any], sample_rate: int | None) -> S
     audio = audio.astype(np.float32, copy=False)
     if not np.isfinite(audio).all():
         raise AudioError("array: holds values that are not finite", "replace nan and inf first")
+    if np.abs(audio).max() > LOUDEST:
+        raise AudioError(f"array: level out of range (up to {np.abs(audio).max():.0e})", "full scale is +-1: scale it")
     return Source(name="audio", audio=audio[:, None] if audio.ndim == 1 else audio, sample_rate=int(sample_rate))

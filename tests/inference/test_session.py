@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 from fake_modules import FakePitch, FakeSeparation, Half, fake_model, noise
+from torch import Tensor
 
-from majl_cli.errors import AudioError, Cancelled, UsageError
+from majl_cli.errors import AudioError, Cancelled, CheckpointError, UsageError
 from majl_cli.inference import outputs, source
 
 
@@ -256,6 +257,7 @@ def test_wrong_options_are_refused_before_anything_is_written(
         (np.zeros((2, 2, 2)), 1000),
         (np.zeros(500, np.int16), 1000),
         (np.full(500, np.nan), 1000),
+        (np.full(500, 1e30), 1000),
         ("song.wav", 1000),
         ("missing.wav", None),
     ],
@@ -279,8 +281,9 @@ def test_array_is_not_changed() -> None:
 def test_pitch_of_a_file_and_of_an_array_agree(song: Callable[..., Path]) -> None:
     path = song(subtype="FLOAT")
     model = fake_model()
-    from_file = model.estimate_pitch(path)
-    from_array = model.estimate_pitch(soundfile.read(path)[0], sample_rate=1000)
+    from_file = model.estimate_pitch(path, input="mixture")
+    from_array = model.estimate_pitch(soundfile.read(path)[0], sample_rate=1000, input="mixture")
+    assert (from_file.seconds, from_array.seconds) == (3.0, 3.0)
     assert from_file.input == "mixture"
     assert np.allclose(from_file.frequency, from_array.frequency)
     assert len(from_file.times) == 3000 // 2 // 5 + 1
@@ -290,9 +293,24 @@ def test_auto_says_what_it_decided(song: Callable[..., Path]) -> None:
     model = fake_model(Half(), FakePitch())
     path = song()
     assert model.detect_input(path) == ("mixture", pytest.approx(-6.02, abs=0.01))
-    track = model.estimate_pitch(path, input="auto")
+    track = model.estimate_pitch(path)
     assert track.input == "mixture"
     assert np.array_equal(track.frequency, model.estimate_pitch(path, input="mixture").frequency)
+
+
+def test_a_model_that_fails_on_a_file_says_on_which(song: Callable[..., Path]) -> None:
+    class Broken(FakeSeparation):
+        def forward(self, mixture: Tensor) -> Tensor:
+            return super().forward(mixture) * float("inf")
+
+    for work in (fake_model(Broken()).separate, fake_model(Broken()).estimate_pitch):
+        with pytest.raises(CheckpointError, match=r"song\.wav: the model's output is not finite"):
+            work(song())
+
+
+def test_a_pitch_track_lasts_as_long_as_the_audio() -> None:
+    track = fake_model().estimate_pitch(noise(2987), sample_rate=1100)
+    assert track.seconds == 2987 / 1100
 
 
 def test_wrong_kind_of_input_is_refused() -> None:
