@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
+from majl_cli.cli.console import print_error
 from majl_cli.cli.pitch import pitch
 from majl_cli.cli.separate import separate
 from majl_cli.cli.train_stage1 import train_stage1
@@ -98,9 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _fail(error: MajlError, *, as_json: bool) -> NoReturn:
     if as_json:
         print(json.dumps({"error": error.message, "hint": error.hint}))
-    print(error.message if isinstance(error, Cancelled) else f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    print_error(error)
     sys.exit(error.exit_code)
 
 

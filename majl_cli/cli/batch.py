@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from majl_cli.cli.console import BatchProgress, Console, clock
+from majl_cli.cli.console import BatchProgress, Console, clock, print_error
 from majl_cli.cli.inputs import BadInput, InputTrack
 from majl_cli.errors import Cancelled, MajlError, UsageError
 
@@ -24,7 +25,7 @@ Work = Callable[[Any, InputTrack, Files, ProgressCallback | None], "TrackResult"
 class TrackResult:
     """What became of one track: ``seconds`` of audio took ``elapsed`` seconds.
 
-    ``details`` go into the JSON, ``notes`` to stderr.
+    ``details`` go into the JSON, ``notes`` to stderr, ``warnings`` (of the library) to both.
     """
 
     input: str
@@ -35,10 +36,12 @@ class TrackResult:
     elapsed: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: MajlError | None = None
 
     def as_json(self) -> dict[str, Any]:
         row: dict[str, Any] = {"input": self.input, "track": self.track, "status": self.status}
+        row["warnings"] = list(self.warnings)
         if self.error is not None:
             return row | {"error": self.error.message, "hint": self.error.hint}
         row["files"] = {kind: str(path) for kind, path in self.files.items()}
@@ -61,28 +64,38 @@ def run_batch(
     """Do ``work`` on each track, going on past those that fail; print results and summary; return the exit code.
 
     ``files`` says what a track's outputs will be called, by kind. ``load`` gives the model, the first time that
-    there is work for it; what it raises, a ``UsageError`` or ``Cancelled`` is not about one track and ends the batch.
+    there is work for it; what it raises, a ``UsageError`` or an interruption is not about one track and ends the
+    batch: what was done until then is in the JSON, beside the error.
     """
     results = [TrackResult(input=item.argument, status="failed", error=item.error) for item in bad]
     for item in bad:
-        console.error(item.error)
+        print_error(item.error)
     progress = BatchProgress([track.path for track in tracks], shown=console.shows_progress)
-    model = None
-    for number, track in enumerate(tracks):
-        planned = files(track)
-        if skip_existing and all(path.exists() for path in planned.values()):
-            result = TrackResult(input=str(track.path), status="skipped", track=track.name, files=planned)
-        else:
-            model = model or load()
-            with progress.track(number, track.path) as advance:
-                result = _do_one(model, track, planned, work, advance)
-        results.append(result)
-        _print_result(result, console)
+    model = stopped = None
+    try:
+        for number, track in enumerate(tracks):
+            planned = files(track)
+            if skip_existing and all(path.exists() for path in planned.values()):
+                result = TrackResult(input=str(track.path), status="skipped", track=track.name, files=planned)
+            else:
+                with _collected_warnings() as warnings:
+                    model = model or load()
+                    with progress.track(number, track.path) as advance:
+                        result = _do_one(model, track, planned, work, advance)
+                result = replace(result, warnings=tuple(warnings))
+            results.append(result)
+            _print_result(result, console)
+    except (MajlError, KeyboardInterrupt) as error:
+        stopped = error if isinstance(error, MajlError) else Cancelled("interrupted")
     ran_on = model.runtime if model and any(result.status == "done" for result in results) else None
     summary = _summary(results, ran_on)
     if console.json:
         rows = [result.as_json() for result in results]
-        print(json.dumps({"command": command, "tracks": rows, "summary": summary}, indent=2), flush=True)
+        failure = {} if stopped is None else {"error": stopped.message, "hint": stopped.hint}
+        print(json.dumps({"command": command, "tracks": rows, "summary": summary} | failure, indent=2), flush=True)
+    if stopped is not None:
+        print_error(stopped)
+        return stopped.exit_code
     console.note(_summary_line(summary, ran_on))
     return 1 if summary["failed"] else 0
 
@@ -103,7 +116,6 @@ def explain_os_error(error: OSError, name: str | None = None) -> MajlError:
 
 
 def _do_one(model: Any, track: InputTrack, files: Files, work: Work, advance: ProgressCallback | None) -> TrackResult:
-    start = time.perf_counter()
     try:
         return work(model, track, files, advance)
     except (UsageError, Cancelled):
@@ -112,13 +124,32 @@ def _do_one(model: Any, track: InputTrack, files: Files, work: Work, advance: Pr
         error = failure
     except OSError as failure:
         error = explain_os_error(failure, str(track.path))
-    elapsed = time.perf_counter() - start
-    return TrackResult(input=str(track.path), track=track.name, status="failed", elapsed=elapsed, error=error)
+    return TrackResult(input=str(track.path), track=track.name, status="failed", error=error)
+
+
+@contextmanager
+def _collected_warnings() -> Iterator[list[str]]:
+    """What the library warns of in the block, each message once: it waits for the progress bar to leave the screen."""
+    messages: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() not in messages:
+                messages.append(record.getMessage())
+
+    handler, logger = Collect(logging.WARNING), logging.getLogger("majl_cli")
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
 
 
 def _print_result(result: TrackResult, console: Console) -> None:
+    for warning in result.warnings:
+        console.note(f"warning: {warning}")
     if result.error is not None:
-        console.error(result.error)
+        print_error(result.error)
         return
     if result.status == "skipped":
         console.note(f"{result.input}: skipped, its files are there")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from majl_cli.errors import MajlError
+from majl_cli.errors import Cancelled, MajlError
 
 
 class Console:
@@ -26,13 +26,16 @@ class Console:
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    def error(self, error: MajlError) -> None:
-        line = f"{error.message}; {error.hint}" if error.hint else error.message
-        print(f"error: {line}", file=sys.stderr, flush=True)
-
     @property
     def shows_progress(self) -> bool:
         return not self.quiet and sys.stderr.isatty()
+
+
+def print_error(error: MajlError) -> None:
+    """What is wrong and what to do about it, a line each, on stderr."""
+    print(error.message if isinstance(error, Cancelled) else f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr, flush=True)
 
 
 class BatchProgress:

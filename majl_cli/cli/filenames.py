@@ -28,6 +28,8 @@ def check_template(filename: str, *, several: bool) -> None:
     path = Path(filename)
     if path.is_absolute() or ".." in path.parts or filename.endswith(("/", "\\")):
         raise UsageError(f"--filename {filename!r}: must stay below --out", example)
+    if "ext" not in fields:
+        raise UsageError(f"--filename {filename!r}: without {{ext}} the names do not say the format", example)
 
 
 def fill_track(template: str, track: str) -> str:

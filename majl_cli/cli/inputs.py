@@ -12,40 +12,30 @@ import glob
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from majl_cli.errors import AudioError, MajlError
 
-AUDIO_EXTENSIONS = frozenset(
-    (
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-        ".rf64",
-    )
-    + (".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".mka", ".webm", ".wma", ".ac3")
-)
+_EXTENSIONS = """
+    .wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64
+    .m4a .aac .mp4 .m4v .mov .mkv .mka .webm .wma .ac3
+"""
+AUDIO_EXTENSIONS = frozenset(_EXTENSIONS.split())
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputTrack:
-    """A file to be worked on; ``name`` is what its outputs are called, with ``/`` between sub-folders."""
+    """A file to be worked on; ``name`` is what its outputs are called, with ``/`` between sub-folders.
+
+    ``named``: given as a file, not found below a folder or by a pattern.
+    """
 
     path: Path
     name: str
+    named: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +54,18 @@ def find_inputs(arguments: Sequence[str], *, out: Path | None = None) -> tuple[l
     that exists is taken as such, even if its name looks like a pattern.
     """
     found: dict[Path, tuple[Path, str]] = {}
+    named: set[Path] = set()
     bad = []
     for argument in arguments:
         try:
             for path, name in _expand(argument, out):
                 found.setdefault(path.resolve(), (path, name))
+                if path in (Path(argument), Path(argument).expanduser()):
+                    named.add(path.resolve())
         except MajlError as error:
             bad.append(BadInput(argument=argument, error=error))
-    return _with_unique_names(list(found.values())), bad
+    tracks = _with_unique_names(list(found.values()))
+    return [replace(track, named=track.path.resolve() in named) for track in tracks], bad
 
 
 def _expand(argument: str, out: Path | None) -> Iterator[tuple[Path, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -89,10 +89,17 @@ def pitch(
         return {kind: out / f"{track.name}{ENDINGS[kind]}" for kind in kinds}
 
     def work(ready: Any, track: InputTrack, files: Files, advance: ProgressCallback | None) -> TrackResult:
+        from majl_cli.inference.outputs import binary_files
+
         start = time.perf_counter()
-        result = ready.estimate_pitch(track.path, input=input, decoder=decoder, threshold=threshold, progress=advance)
+        # Opened before the work: a folder that cannot be written to is found at once.
+        with binary_files(files) as opened:
+            result = ready.estimate_pitch(
+                track.path, input=input, decoder=decoder, threshold=threshold, progress=advance
+            )
+            for kind, file in opened.items():
+                _write_file(result, kind, file, files[kind], title=track.path.name, raw=raw, bends=pitch_bends)
         elapsed = time.perf_counter() - start
-        _write_files(result, files, title=track.path.name, raw=raw, pitch_bends=pitch_bends)
         return _track_result(track, result, files, elapsed=elapsed, say_input=input == "auto")
 
     console = Console(json=json, quiet=quiet)
@@ -100,24 +107,24 @@ def pitch(
     raise typer.Exit(code)
 
 
-def _write_files(result: Any, files: Files, *, title: str, raw: bool, pitch_bends: bool) -> None:
+def _write_file(result: Any, kind: str, file: BinaryIO, path: Path, *, title: str, raw: bool, bends: bool) -> None:
+    """Fill one of the files that are open; ``path`` is what it will be called."""
+    from majl_cli.audio import write_errors_explained
     from majl_cli.report.notes import f0_to_notes, write_midi
     from majl_cli.report.pitch_files import write_csv, write_npz
     from majl_cli.report.plots import write_plot
 
     # A file name need not be valid text; a title has to be.
     title = title.encode("utf-8", "replace").decode()
-    for kind, path in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with write_errors_explained(path):
         if kind == "csv":
-            write_csv(result, path, raw=raw)
+            write_csv(result, file, raw=raw)
         elif kind == "npz":
-            write_npz(result, path)
+            write_npz(result, file)
         elif kind == "midi":
-            bends = result if pitch_bends else None
-            write_midi(f0_to_notes(result.times, result.f0), path, title=title, bends=bends)
+            write_midi(f0_to_notes(result.times, result.f0), file, title=title, bends=result if bends else None)
         else:
-            write_plot(result, path, title=title)
+            write_plot(result, file, title=title)
 
 
 def _track_result(track: InputTrack, result: Any, files: Files, *, elapsed: float, say_input: bool) -> TrackResult:
@@ -130,11 +137,12 @@ def _track_result(track: InputTrack, result: Any, files: Files, *, elapsed: floa
         status="done",
         track=track.name,
         files=files,
-        seconds=float(result.times[-1]) if len(result.times) else 0.0,
+        seconds=result.seconds,
         elapsed=elapsed,
         details={
             "taken_as": result.input,
             "threshold": float(result.threshold),
+            "real_time_factor": elapsed / result.seconds,
             "voiced_share": float(result.voiced.mean()) if len(result.voiced) else 0.0,
         },
         notes=notes,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -62,8 +63,10 @@ def separate(
     """Separate songs into stems: the vocals and what accompanies them."""
     names = _stem_names(stems)
     _check_subtype(format, subtype)
+    console = Console(json=json, quiet=quiet)
     tracks, bad = find_inputs(inputs, out=out)
     check_template(filename, several=len(tracks) > 1)
+    tracks = _without_own_stems(tracks, out, filename, names, console)
     input_paths = {track.path.resolve() for track in tracks}
 
     def load() -> Any:
@@ -89,9 +92,8 @@ def separate(
             overlap=overlap,
             progress=advance,
         )
-        return _track_result(track, result)
+        return _track_result(track, result, format)
 
-    console = Console(json=json, quiet=quiet)
     code = run_batch(
         "separate", tracks, bad, work, files=files, skip_existing=skip_existing, load=load, console=console
     )
@@ -113,9 +115,29 @@ def _check_subtype(format: str, subtype: str | None) -> None:
     raise UsageError(f"--subtype {subtype}: {format} has no fixed bits per sample", "leave --subtype out")
 
 
-def _track_result(track: InputTrack, result: Any) -> TrackResult:
+def _without_own_stems(
+    tracks: Sequence[InputTrack], out: Path, filename: str, names: Sequence[str], console: Console
+) -> list[InputTrack]:
+    """Leave out what was found (not named) under a name that a stem of another track has, in whatever format.
+
+    So a folder can be separated into itself again and again.
+    """
+    stems = {*names, "vocals", "accompaniment"}
+    writer: dict[Path, InputTrack] = {}
+    for track in tracks:
+        template = fill_track(filename, track.name)
+        for path in (out / template.format(stem=stem, ext=ext) for stem in stems for ext in get_args(Format)):
+            writer[path.resolve()] = track
+    kept = [track for track in tracks if track.named or writer.get(track.path.resolve(), track) is track]
+    if len(kept) < len(tracks):
+        console.note(f"{len(tracks) - len(kept)} of the files found left out: they are named as stems of the others")
+    return kept
+
+
+def _track_result(track: InputTrack, result: Any, format: str) -> TrackResult:
+    keeps = "--subtype float" if format == "wav" else "--format wav --subtype float"
     notes = tuple(
-        f"{track.path}: {count} sample{'s' * (count != 1)} of {stem} clipped; --subtype float keeps them"
+        f"{track.path}: {count} sample{'s' * (count != 1)} of {stem} clipped; {keeps} keeps them"
         for stem, count in result.clipped.items()
         if count
     )

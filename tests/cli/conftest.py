@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class FakeModel:
     calls: list[dict[str, Any]] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
     clipped: int = 0
+    warns_of: tuple[str, ...] = ()
 
     @property
     def runtime(self) -> Any:
@@ -91,9 +93,12 @@ class FakeModel:
             voiced=voiced,
             input="mixture" if input == "auto" else input,
             threshold=0.5 if threshold is None else threshold,
+            seconds=len(audio) / rate,
         )
 
     def _read(self, source: Path) -> tuple[Any, int]:
+        for message in self.warns_of:
+            logging.getLogger("majl_cli.audio").warning("%s: %s", source, message)
         try:
             return soundfile.read(source)
         except soundfile.LibsndfileError:

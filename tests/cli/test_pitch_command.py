@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 
 import mido
 import numpy as np
 import pytest
+import soundfile
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,7 @@ def test_json_tells_what_was_decided(majl, fake_model, song):
     row = result["tracks"][0]
     assert row["files"] == {"npz": "a.f0.npz"}
     assert (row["taken_as"], row["threshold"], row["seconds"]) == ("mixture", 0.5, 0.5)
+    assert row["real_time_factor"] == row["elapsed"] / 0.5
     assert row["voiced_share"] == pytest.approx(30 / 51)
 
 
@@ -85,6 +88,55 @@ def test_one_bad_file_of_three_does_not_stop_the_others(majl, fake_model, song, 
     done = majl("pitch", song("a.wav"), "b.wav", song("c.wav"))
     assert done.code == 1
     assert done.out.splitlines() == ["a.f0.csv", "c.f0.csv"]
+
+
+def test_seconds_are_those_of_the_audio_and_not_of_the_last_frame(majl, fake_model, song, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(4039), 8000)
+    assert json.loads(majl("pitch", "a.wav", "--json").out)["tracks"][0]["seconds"] == 4039 / 8000
+
+
+ALL_FILES = ["--csv", "--npz", "--midi", "--plot"]
+
+
+def test_if_one_file_cannot_be_written_none_is(majl, fake_model, song, monkeypatch, tmp_path):
+    def no_space(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("majl_cli.report.plots._draw_f0", no_space)
+    done = majl("pitch", song("a.wav"), *ALL_FILES, "--out", "new/melody")
+    assert done.code == 1
+    assert "error: new/melody/a.f0.png: the disk is full\nhint: free some space" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_failure_leaves_older_files_as_they_were(majl, fake_model, song, monkeypatch, tmp_path):
+    path = song("a.wav")
+    assert majl("pitch", path, *ALL_FILES, "--out", "old").code == 0
+    before = {file: file.read_bytes() for file in (tmp_path / "old").iterdir()}
+
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("majl_cli.report.plots._draw_f0", interrupted)
+    assert majl("pitch", path, *ALL_FILES, "--raw", "--out", "old").code == 130
+    assert {file: file.read_bytes() for file in (tmp_path / "old").iterdir()} == before
+
+
+def test_an_output_folder_that_cannot_be_made_is_found_before_the_work(majl, fake_model, song, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = majl("pitch", song("a.wav"), "--out", "file/out")
+    assert done.code == 1
+    assert "error: file/out/a.f0.csv: cannot be written" in done.err
+    assert fake_model.calls == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_output_folder_is_found_before_the_work(majl, fake_model, song, tmp_path):
+    (tmp_path / "out").mkdir(mode=0o500)
+    done = majl("pitch", song("a.wav"), "--out", "out")
+    assert done.code == 1
+    assert "error: out/a.f0.csv: cannot be written: Permission denied\nhint: " in done.err
+    assert fake_model.calls == []
 
 
 def test_a_plot_without_matplotlib_is_refused_before_the_work(majl, fake_model, song, monkeypatch):

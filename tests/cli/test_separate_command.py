@@ -38,7 +38,7 @@ def test_one_bad_file_of_three_does_not_stop_the_others(majl, fake_model, song, 
     done = majl("separate", song("a.wav"), bad, song("c.wav"), "--out", tmp_path / "stems")
     assert done.code == 1
     assert len(done.out.splitlines()) == 4
-    assert f"error: {bad}: not audio; give an audio file" in done.err.splitlines()
+    assert f"error: {bad}: not audio\nhint: give an audio file\n" in done.err
     assert done.err.splitlines()[-1].startswith("2 tracks (1 failed), 0:01 of audio")
 
 
@@ -69,6 +69,7 @@ def test_json_holds_results_errors_and_summary(majl, fake_model, song, tmp_path)
         "input": str(good),
         "track": "a",
         "status": "done",
+        "warnings": [],
         "files": {stem: str(tmp_path / "stems" / "a" / f"{stem}.wav") for stem in ("vocals", "accompaniment")},
         "seconds": 0.5,
         "elapsed": 0.05,
@@ -80,6 +81,7 @@ def test_json_holds_results_errors_and_summary(majl, fake_model, song, tmp_path)
         "input": str(bad),
         "track": "b",
         "status": "failed",
+        "warnings": [],
         "error": f"{bad}: not audio",
         "hint": "give an audio file",
     }
@@ -93,7 +95,7 @@ def test_json_holds_results_errors_and_summary(majl, fake_model, song, tmp_path)
 def test_quiet_prints_errors_only(majl, fake_model, song, tmp_path):
     done = majl("separate", song("a.wav"), "missing.wav", "--out", tmp_path / "stems", "--quiet")
     assert done.out == ""
-    assert re.fullmatch(r"error: missing\.wav: no such file or folder; .*\n", done.err)
+    assert re.fullmatch(r"error: missing\.wav: no such file or folder\nhint: .*\n", done.err)
 
 
 def test_running_again_overwrites_and_skip_existing_skips(majl, fake_model, song, tmp_path):
@@ -125,6 +127,62 @@ def test_clipping_is_reported_for_each_stem(majl, fake_model, song, tmp_path):
     done = majl("separate", song("a.wav"), "--out", tmp_path / "stems")
     assert "a.wav: 3 samples of vocals clipped; --subtype float keeps them" in done.err
     assert "3 samples of accompaniment clipped" in done.err
+    done = majl("separate", song("a.wav"), "--out", tmp_path / "stems", "--format", "mp3")
+    assert "a.wav: 3 samples of vocals clipped; --format wav --subtype float keeps them" in done.err
+
+
+def test_warnings_are_in_the_row_of_their_track_and_on_stderr_once(majl, fake_model, song, tmp_path):
+    first, second = song("a.wav"), song("b.wav")
+    fake_model.warns_of = ("cut off", "cut off")
+    done = majl("separate", first, second, "--out", tmp_path / "stems", "--json")
+    rows = json.loads(done.out)["tracks"]
+    assert [row["warnings"] for row in rows] == [[f"{first}: cut off"], [f"{second}: cut off"]]
+    assert done.err.splitlines()[:2] == [f"warning: {first}: cut off", f"warning: {second}: cut off"]
+    assert majl("separate", first, "--out", tmp_path / "stems", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (UsageError("no such thing", "x"), 2)])
+def test_what_was_done_before_the_batch_ended_is_in_the_json(
+    error, code, majl, fake_model, monkeypatch, song, tmp_path
+):
+    separate = type(fake_model).separate
+
+    def second_fails(self, source, **options):
+        if source.stem == "b":
+            raise error
+        return separate(self, source, **options)
+
+    monkeypatch.setattr(type(fake_model), "separate", second_fails)
+    done = majl("separate", song("a.wav"), song("b.wav"), song("c.wav"), "--out", tmp_path / "stems", "--json")
+    result = json.loads(done.out)
+    assert done.code == code
+    assert [(row["track"], row["status"]) for row in result["tracks"]] == [("a", "done")]
+    assert result["error"] == ("interrupted" if code == 130 else "no such thing")
+    assert result["summary"]["done"] == 1
+
+
+@pytest.mark.parametrize("template", ["{track}/{stem}.{ext}", "{stem}/{track}.{ext}", "{track}-{stem}.{ext}"])
+def test_a_folder_separated_into_itself_again_does_not_separate_its_stems(template, majl, fake_model, song, tmp_path):
+    folder = song("same/a.wav").parent
+    song("same/live/a.wav")
+    arguments = ["separate", folder, "--out", folder, "--filename", template]
+    assert majl(*arguments, "--format", "flac").code == 0
+    files = sorted(folder.rglob("*"))
+    for options in (["--format", "flac"], ["--format", "flac", "--stems", "vocals"]):
+        fake_model.calls.clear()
+        done = majl(*arguments, *options)
+        assert done.code == 0
+        assert "4 of the files found left out: they are named as stems of the others" in done.err
+        assert len(fake_model.calls) == 2
+    assert sorted(folder.rglob("*")) == files
+
+
+def test_a_stem_that_is_named_is_separated(majl, fake_model, song, tmp_path):
+    song("same/a.wav")
+    done = majl(
+        "separate", tmp_path / "same", song("same/a/vocals.wav"), "--out", tmp_path / "same", "--format", "flac"
+    )
+    assert (done.code, len(done.out.splitlines())) == (0, 4)
 
 
 def test_same_names_in_two_folders_do_not_overwrite_each_other(majl, fake_model, song, tmp_path):
@@ -157,6 +215,7 @@ def test_filename_template_is_followed(majl, fake_model, song, tmp_path):
         ("{track:>9}/{stem}", "fields take no format"),
         ("../{track}/{stem}.{ext}", "must stay below --out"),
         ("/{track}/{stem}.{ext}", "must stay below --out"),
+        ("{track}/{stem}.wav", "without {ext} the names do not say the format"),
         ("{track}/{stem}/", "must stay below --out"),
     ],
 )
