@@ -63,8 +63,7 @@ def probe(path: str | Path) -> AudioInfo:
 class AudioReader:
     """A file being read: ``with AudioReader(path) as reader: for block in reader.blocks(): ...``.
 
-    Raises AudioError for what is missing, empty, not audio, or holds NaN, infinity or absurd levels. A damaged or cut
-    off file is read as far as it goes, with a warning.
+    Raises AudioError for what is missing, empty, not audio or absurd; a damaged file is read as far as it goes.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -78,6 +77,9 @@ class AudioReader:
             # TypeError: a name that ends in .raw, which soundfile takes for samples without a header.
             with contextlib.suppress(soundfile.LibsndfileError, RuntimeError, TypeError):
                 self._file = soundfile.SoundFile(_native(self.path))
+        if self._file is not None and self._file.format == "MP3":  # behind something else
+            self._file.close()
+            self._file = None
         self.info = self._open_with_av() if self._file is None else self._soundfile_info(self._file)
         self.sample_rate, self.channels = self.info.sample_rate, self.info.channels
         if self.info.frames == 0:
@@ -92,10 +94,9 @@ class AudioReader:
 
     def close(self) -> None:
         """Close the file; blocks can no longer be read."""
-        if self._file is not None:
-            self._file.close()
-        if self._container is not None:
-            self._container.close()
+        for file in (self._file, self._container):
+            if file is not None:
+                file.close()
 
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Block]:
         """Blocks (n, channels), n <= ``block_frames`` and never 0, to the end of the file."""
@@ -130,7 +131,8 @@ class AudioReader:
         # Programs that write to a pipe cannot know the size and put about 2 or 4 GiB there.
         if self.info.frames is None or found is None or int(found[1]) >> 16 in (0x7FFF, 0xFFFF):
             return None
-        return round(self.info.frames * int(found[1]) / max(int(found[2]), 1))
+        width = int(found[2]) // self.info.frames  # bytes; 0 where a sample takes less
+        return int(found[1]) // width if width else round(self.info.frames * int(found[1]) / int(found[2]))
 
     def _decoded(self, block_frames: int) -> Iterator[Block]:
         return _regrouped(self._av_frames() if self._file is None else self._soundfile_frames(), block_frames)
@@ -186,11 +188,9 @@ class AudioReader:
             given = (frame.format.name, frame.layout.name, frame.sample_rate)
             if resampler is None or given != current:
                 yield from () if resampler is None else self._av_blocks(resampler.resample(None))
-                resampler = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate)
-                current = given
+                resampler, current = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate), given
             yield from self._av_blocks(resampler.resample(frame))
-        if resampler is not None:
-            yield from self._av_blocks(resampler.resample(None))
+        yield from () if resampler is None else self._av_blocks(resampler.resample(None))
 
     def _av_decoded(self, stream: Any) -> Iterator[Any]:
         import av
@@ -268,8 +268,8 @@ class AudioWriter:
         except (soundfile.LibsndfileError, ValueError) as error:
             self.discard()
             what = f"{self.channels} channels at {self.sample_rate} Hz as {self.format} {self.subtype}"
-            reason = getattr(error, "error_string", error)
-            raise AudioError(f"{self.path}: cannot write {what}: {reason}", "choose --format wav") from error
+            what += f": {getattr(error, 'error_string', error)}"
+            raise AudioError(f"{self.path}: cannot write {what}", "choose --format wav") from error
 
     def write(self, block: Block) -> None:
         """Append (n, channels)."""
@@ -403,8 +403,8 @@ def _av_subtype(stream: Any) -> str:
     """As soundfile would call it for a lossless codec, whose sample format tells the depth; else the codec's name."""
     codec = stream.codec_context
     depths = {"s16": "PCM_16", "s32": "PCM_24", "flt": "FLOAT", "dbl": "DOUBLE"}
-    depth = depths.get(codec.format.name.removesuffix("p")) if codec.codec.lossless else None
-    return depth or str(codec.name).upper()
+    form = getattr(codec.format, "name", "")  # a damaged header may leave it unknown
+    return (codec.codec.lossless and depths.get(form.removesuffix("p"))) or str(codec.name).upper()
 
 
 def _native(path: Path) -> str | bytes:

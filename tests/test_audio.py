@@ -225,6 +225,15 @@ def test_files_that_are_not_audio_say_so(tmp_path: Path, name: str, content: byt
     assert "\n" not in caught.value.message
 
 
+def test_a_header_with_thousands_of_channels_is_no_audio(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", noise(5000), 44100, subtype="PCM_24")
+    content = bytearray((tmp_path / "x.wav").read_bytes())
+    content[22:24] = b"\x02\x65"
+    (tmp_path / "x.wav").write_bytes(content)
+    with pytest.raises(AudioError), AudioReader(tmp_path / "x.wav") as reader:
+        list(reader.blocks())
+
+
 def test_missing_files_folders_and_files_without_samples_say_so(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="there is no such file"):
         probe(tmp_path / "none.wav")
