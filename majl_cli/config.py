@@ -69,15 +69,6 @@ def write_toml(path: Path, config: Any) -> None:
     path.write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
 
 
-def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables, ``top`` winning."""
-    result = _copy(base)
-    for key, value in top.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), dict)
-        result[key] = merge(result[key], value) if both else value
-    return result
-
-
 def _check_keys(cls: type, values: Mapping[str, Any], section: str) -> None:
     hints = typing.get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from majl_cli.audio import read_audio, to_channels
 from majl_cli.data.labels import read_pitch
-from majl_cli.data.manifest import Stem, Track
+from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.inference.session import Model
 from majl_cli.metrics.melody import MelodyScores, melody_scores
 from majl_cli.metrics.separation import global_sdr
@@ -33,18 +33,15 @@ class TrackScores:
 
 def load_sources(track: Track, *, target: str = "vocals") -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
     """Target and accompaniment of a track, each (samples, channels), and the sample rate in Hz."""
-    rate, channels = track.sample_rate, track.channels
-    vocals = _read(track.stems[target])
-    others = [_read(stem) for name, stem in sorted(track.stems.items()) if name != target]
-    if "accompaniment" in track.stems and target != "accompaniment":
-        others = [_read(track.stems["accompaniment"])]
-    channels = max(x.shape[1] for x in (vocals, *others))
+    vocals = _read(track, track.stems[target])
+    others = [(sign, _read(track, stem)) for sign, stem in accompaniment_stems(track, target)]
+    channels = max(audio.shape[1] for audio in (vocals, *(audio for _, audio in others)))
     vocals = to_channels(vocals, channels)
     accompaniment = np.zeros_like(vocals)
-    for other in others:
-        other = to_channels(other, channels)[: len(vocals)]
-        accompaniment[: len(other)] += other
-    return vocals, accompaniment, rate
+    for sign, audio in others:
+        audio = to_channels(audio, channels)[: len(vocals)]
+        accompaniment[: len(audio)] += np.float32(sign) * audio
+    return vocals, accompaniment, track.sample_rate
 
 
 def mix_at(
@@ -88,18 +85,22 @@ def evaluate_tracks(
     tracks: Iterable[Track],
     *,
     snr_db: float | None = 0.0,
+    target: str = "vocals",
     on_row: Callable[[TrackScores], None] = lambda row: None,
 ) -> list[TrackScores]:
     """One row a track."""
     rows = []
     for track in tracks:
-        rows.append(evaluate_track(model, track, snr_db=snr_db))
+        rows.append(evaluate_track(model, track, snr_db=snr_db, target=target))
         on_row(rows[-1])
     return rows
 
 
 def mean_scores(rows: Sequence[TrackScores]) -> dict[str, float]:
-    """Means over tracks: sdr, sdr_gain (dB), and the melody measures from the mixture and (``_clean``) the vocals."""
+    """Means over tracks: sdr, sdr_gain (dB), and the melody measures from the mixture and (``_clean``) the vocals.
+
+    A score that a track does not have (nan: no voiced frame, a silent stem; infinite: nothing to separate) is left out.
+    """
     scores: dict[str, list[float]] = {}
     for row in rows:
         if row.sdr is not None and row.mixture_sdr is not None:
@@ -110,7 +111,8 @@ def mean_scores(rows: Sequence[TrackScores]) -> dict[str, float]:
                 continue
             for key in ("rpa", "rca", "oa", "vr", "vfa"):
                 scores.setdefault(key + suffix, []).append(dataclasses.asdict(melody)[key])
-    return {key: round(float(np.nanmean(values)), 4) for key, values in scores.items()}
+    finite = {key: [value for value in values if math.isfinite(value)] for key, values in scores.items()}
+    return {key: round(float(np.mean(values)), 4) for key, values in finite.items() if values}
 
 
 def _melody(model: Model, track: Track, audio: NDArray[np.float32], rate: int) -> MelodyScores:
@@ -120,6 +122,7 @@ def _melody(model: Model, track: Track, audio: NDArray[np.float32], rate: int) -
     return melody_scores(times[known], frequencies[known], estimate.times, signed)
 
 
-def _read(stem: Stem) -> NDArray[np.float32]:
-    audio, _ = read_audio(stem.path)
+def _read(track: Track, stem: Stem) -> NDArray[np.float32]:
+    audio, rate = read_audio(stem.path)
+    check_rate(track, stem, rate)
     return audio if stem.channel is None else audio[:, stem.channel : stem.channel + 1]

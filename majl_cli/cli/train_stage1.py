@@ -10,6 +10,7 @@ import typer
 
 from majl_cli.cli.console import Console
 from majl_cli.cli.options import JsonOption, QuietOption
+from majl_cli.errors import Cancelled
 
 DataOption = Annotated[
     list[str] | None,
@@ -59,12 +60,19 @@ def train_stage1(
     flags = [f"device={device}"] if device != "auto" else []
     flags += [f"seed={seed}"] if seed is not None else []
     flags += ["tensorboard=true"] if tensorboard else []
-    settings: Stage1Config = resolve_config(Stage1Config, config, [*(set_ or []), *flags], manifests=manifest or [])
+    settings = resolve_config(
+        Stage1Config, config, [*(set_ or []), *flags], manifests=manifest or [], folders=data or []
+    )
     if threads:
         torch.set_num_threads(threads)
-    stage = Stage1(settings, out, load_tracks(settings.data, data or []))
+    stage = Stage1(settings, out, load_tracks(settings.data))
+    speaks = stage.accelerator.is_main_process  # of several processes, one
+    if not speaks:
+        json, console = False, Console(json=False, quiet=True)
     if dry_run:
         report = stage.dry_run()
+        if not speaks:
+            return
         if json:
             print(json_module.dumps(report))
         else:
@@ -72,8 +80,11 @@ def train_stage1(
         return
     from majl_cli.cli.training_display import TrainingDisplay
 
-    with TrainingDisplay(settings.loop.steps, console) as display:
-        result = stage.train(display)
+    try:
+        with TrainingDisplay(settings.loop.steps, console) as display:
+            result = stage.train(display)
+    except KeyboardInterrupt:
+        raise Cancelled(f"interrupted; {out} goes on from here", "start the same command again") from None
     console.result(f"best weights: {out / 'best'}")
     if json:
         print(json_module.dumps({"out": str(out), **result}))

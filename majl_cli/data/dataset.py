@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from majl_cli.data.augment import (
     stutter,
 )
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
-from majl_cli.data.manifest import Stem, Track
+from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.errors import DataError
 
 Audio = NDArray[np.float32]
@@ -75,7 +76,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
         self.augment = augment
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
-        self.backed = [t for t in tracks if _accompaniment_stems(t, target)]
+        self.backed = [t for t in tracks if accompaniment_stems(t, target)]
         if augment is None:
             self.sung = [track for track in self.sung if track in self.backed or track.labels == "pe"]
         if not self.sung or not self.backed:
@@ -84,7 +85,9 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         weights = corpus_weights or {}
         self._sung_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.sung])
         self._backed_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.backed])
-        self._labels: dict[str, PitchLabels] = {}
+        if not (self._sung_ends[-1] > 0 and self._backed_ends[-1] > 0):
+            raise DataError("all training tracks have the weight or the duration 0", "give a corpus a weight above 0")
+        self._labels: dict[Path, PitchLabels] = {}
 
     def __len__(self) -> int:
         return self.length
@@ -96,7 +99,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             return self._pitch_only(track, generator)
         config = self.augment
         speed = 1.0 if config is None else draw_speed(config, generator)
-        vocals = self._excerpt(track, [track.stems[self.target]], self._start(track, speed, generator), speed)
+        vocals = self._excerpt(track, [(1, track.stems[self.target])], self._start(track, speed, generator), speed)
         f0, known = self._pitch(track, vocals)
         backing, accompaniment = self._accompaniment(track, vocals, generator)
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
@@ -128,20 +131,20 @@ class SegmentDataset(Dataset[dict[str, Any]]):
 
     def _accompaniment(self, track: Track, vocals: Excerpt, generator: np.random.Generator) -> tuple[Track, Excerpt]:
         """The track's own accompaniment at the vocals' place and speed, or another track's anywhere."""
-        own = _accompaniment_stems(track, self.target)
+        own = accompaniment_stems(track, self.target)
         if own and (self.augment is None or generator.random() >= self.augment.remix_probability):
             return track, self._excerpt(track, own, vocals.start, vocals.speed)
         assert self.augment is not None
         backing = _draw(self.backed, self._backed_ends, generator)
         speed = draw_speed(self.augment, generator)
         start = self._start(backing, speed, generator)
-        return backing, self._excerpt(backing, _accompaniment_stems(backing, self.target), start, speed)
+        return backing, self._excerpt(backing, accompaniment_stems(backing, self.target), start, speed)
 
     def _second_accompaniment(
         self, level: float, config: AugmentConfig, generator: np.random.Generator
     ) -> tuple[Audio, float]:
         track = _draw(self.backed, self._backed_ends, generator)
-        stems = _accompaniment_stems(track, self.target)
+        stems = accompaniment_stems(track, self.target)
         audio = self._excerpt(track, stems, self._start(track, 1.0, generator), 1.0).audio
         audio = place(audio, config.accompaniment_pan_db, config, generator)
         return audio * np.float32(level / max(rms(audio), 1e-3)), _bandwidth(track)
@@ -152,13 +155,14 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         if self.target not in track.stems:
             return np.zeros((self.channels, self.samples), np.float32), np.inf
         speed = draw_speed(config, generator)
-        audio = self._excerpt(track, [track.stems[self.target]], self._start(track, speed, generator), speed).audio
+        start = self._start(track, speed, generator)
+        audio = self._excerpt(track, [(1, track.stems[self.target])], start, speed).audio
         return place(audio, config.vocals_pan_db, config, generator), _bandwidth(track) * speed
 
     def _pitch_only(self, track: Track, generator: np.random.Generator) -> dict[str, Any]:
         assert track.mixture is not None
         speed = 1.0 if self.augment is None else draw_speed(self.augment, generator)
-        excerpt = self._excerpt(track, [track.mixture], self._start(track, speed, generator), speed)
+        excerpt = self._excerpt(track, [(1, track.mixture)], self._start(track, speed, generator), speed)
         f0, known = self._pitch(track, excerpt)
         mixture = torch.from_numpy(excerpt.audio)
         sources = torch.stack((torch.zeros_like(mixture), mixture))
@@ -169,15 +173,19 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         spare = track.duration - self.seconds * speed
         return float(generator.uniform(min(0.0, spare), max(0.0, spare)))
 
-    def _excerpt(self, track: Track, stems: Sequence[Stem], start: float, speed: float) -> Excerpt:
-        parts = [self._read(stem, track.sample_rate, start, speed) for stem in stems]
+    def _excerpt(self, track: Track, stems: Sequence[tuple[int, Stem]], start: float, speed: float) -> Excerpt:
+        parts = [np.float32(sign) * self._read(track, stem, start, speed) for sign, stem in stems]
         return Excerpt(audio=parts[0] if len(parts) == 1 else np.sum(parts, axis=0), start=start, speed=speed)
 
-    def _read(self, stem: Stem, rate: int, start: float, speed: float) -> Audio:
+    def _read(self, track: Track, stem: Stem, start: float, speed: float) -> Audio:
         """(C, T) from ``start`` seconds on, played at ``speed``; silence where the file has nothing."""
+        rate = track.sample_rate
         first = round((start - MARGIN_SECONDS) * rate)
         wanted = round((self.seconds * speed + 2 * MARGIN_SECONDS) * rate) + 2
-        audio, _ = read_audio(stem.path, start=max(0, first), frames=max(0, wanted + min(0, first)))
+        audio, found = read_audio(stem.path, start=max(0, first), frames=max(0, wanted + min(0, first)))
+        check_rate(track, stem, found)
+        if not np.isfinite(audio).all():
+            raise DataError(f"{stem.path}: holds values that are not numbers", "export the file again, or leave it out")
         if stem.channel is not None:
             audio = audio[:, stem.channel : stem.channel + 1]
         audio = np.pad(audio, ((max(0, -first), 0), (0, 0)))
@@ -191,10 +199,10 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         frames = len(self.frame_times)
         if track.pitch is None:
             return np.zeros(frames), np.zeros(frames, bool)
-        if track.id not in self._labels:
-            self._labels[track.id] = read_pitch(track)
+        if track.pitch not in self._labels:
+            self._labels[track.pitch] = read_pitch(track)
         times = (excerpt.start + self.frame_times * excerpt.speed).astype(np.float64)
-        f0, known = frames_from_labels(self._labels[track.id], times)
+        f0, known = frames_from_labels(self._labels[track.pitch], times)
         outside = (times < 0) | (times > track.duration)
         return np.where(outside, 0.0, f0 * excerpt.speed), known | outside
 
@@ -226,13 +234,6 @@ def _item(
         "bandwidth": torch.tensor(bandwidth, dtype=torch.float32),
         "track": track,
     }
-
-
-def _accompaniment_stems(track: Track, target: str) -> list[Stem]:
-    """The accompaniment, or all stems that are not the target."""
-    if "accompaniment" in track.stems and target != "accompaniment":
-        return [track.stems["accompaniment"]]
-    return [stem for name, stem in sorted(track.stems.items()) if name != target]
 
 
 def _bandwidth(track: Track) -> float:

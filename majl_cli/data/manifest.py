@@ -98,6 +98,26 @@ def summary(tracks: Iterable[Track]) -> dict[str, str]:
     return {key: f"{len(v)} tracks, {sum(v) / 3600:.2f} h" for key, v in sorted(counts.items())}
 
 
+def accompaniment_stems(track: Track, target: str) -> list[tuple[int, Stem]]:
+    """What adds up to all but the target, as (sign, stem): the accompaniment, or all other stems, or, where there is
+    nothing but the target, the mixture less the target. Empty for a track without accompaniment."""
+    if "accompaniment" in track.stems and target != "accompaniment":
+        return [(1, track.stems["accompaniment"])]
+    others = [(1, stem) for name, stem in sorted(track.stems.items()) if name != target]
+    if others or track.mixture is None or target not in track.stems:
+        return others
+    return [(1, track.mixture), (-1, track.stems[target])]
+
+
+def check_rate(track: Track, stem: Stem, sample_rate: int) -> None:
+    """Raise DataError unless the file has the track's rate: pitch and time would be wrong."""
+    if sample_rate != track.sample_rate:
+        raise DataError(
+            f"{stem.path}: has {sample_rate} Hz, its track {track.id} says {track.sample_rate} Hz",
+            "correct the manifest, or make it again",
+        )
+
+
 def _to_json(track: Track, folder: Path) -> dict[str, Any]:
     def relative(path: Path) -> str:
         return Path(os.path.relpath(path, folder)).as_posix()

@@ -69,8 +69,9 @@ def save_checkpoint(
         for path in sorted(aside.iterdir()):
             _flush(path)
         _swap(aside, folder)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}", "choose another folder") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{folder}: cannot be written: {reason}", "free some space or choose another") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -45,14 +45,19 @@ def build_joint(architecture: Mapping[str, Any]) -> JointModel:
 
 
 def describe_module(name: str, module: Any) -> dict[str, Any]:
-    """Name and options from which the same module can be built again: what a checkpoint stores."""
-    config = getattr(module, "config", {})
+    """Name and options from which the same module can be built again: what a checkpoint stores. Raises ConfigError."""
+    config = getattr(module, "config", None)
+    if config is None:
+        raise ConfigError(f"{name}: has no attribute config", "keep the options it was built with in self.config")
     return {"name": name, "options": asdict(config) if is_dataclass(config) else dict(config)}  # type: ignore[arg-type]
 
 
 def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping[str, Any]) -> Any:
     if ":" in name:
-        return _load_class(name, kind)(**options)
+        try:
+            return _load_class(name, kind)(**options)
+        except TypeError as error:
+            raise ConfigError(f"{name}: {error}", f"correct {kind}_options") from error
     if name not in registry:
         near = difflib.get_close_matches(name, registry, n=1)
         known = ", ".join(sorted(registry))

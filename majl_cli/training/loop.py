@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,23 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from majl_cli.errors import TrainingError
+from majl_cli.errors import ConfigError, MajlError, TrainingError
 from majl_cli.training.losses import JointLosses
 from majl_cli.training.state import TrainState
 
 Batch = dict[str, Any]
 Listener = Callable[[dict[str, Any]], None]
+PRECISIONS = ("auto", "bf16", "no")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """``steps`` are optimiser steps of ``accumulate`` batches of ``batch_size`` segments each (per process);
-    ``precision`` is bf16 or no (float32); ``compile`` makes the networks faster with torch.compile, after a minute or
-    two at the start; ``workers`` processes load data; ``validate_every`` and ``save_every`` count steps, ``log_every``
-    thins the log."""
+    """``steps`` are optimiser steps of ``accumulate`` batches of ``batch_size`` segments each (per process).
+
+    ``precision`` is bf16, no (float32) or auto (bf16 where the device computes in it); ``compile`` makes the networks
+    faster with torch.compile, after a minute or two at the start; ``workers`` processes load data;
+    ``validate_every`` and ``save_every`` count steps, ``log_every`` thins the log.
+    """
 
     steps: int = 3000
     batch_size: int = 8
@@ -46,12 +51,40 @@ class LoopConfig:
     warmup_steps: int = 150
     clip_norm: float = 5.0
     ema_decay: float = 0.999
-    precision: str = "bf16"
+    precision: str = "auto"
     compile: bool = False
     workers: int = 1
     validate_every: int = 250
     save_every: int = 100
     log_every: int = 10
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"loop.precision {self.precision!r}", f"use one of {', '.join(PRECISIONS)}")
+        least = {"steps": 1, "batch_size": 1, "accumulate": 1, "workers": 0, "warmup_steps": 0}
+        least |= {"validate_every": 1, "save_every": 1, "log_every": 1}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ConfigError(f"loop.{name} {getattr(self, name)} is too small", f"use {lowest} or more")
+
+
+class Guarded(Dataset[Any]):
+    """The same items; what a track's file has wrong comes back as a value, since a worker process would turn it
+    into a traceback."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.dataset[index]
+        except MajlError as error:
+            return error
+
+    @staticmethod
+    def collated(collate: Callable[[list[Any]], Batch], items: list[Any]) -> Batch | MajlError:
+        """The batch, or the first error among its items."""
+        return next((item for item in items if isinstance(item, MajlError)), None) or collate(items)
 
 
 class SegmentOrder(Sampler[int]):
@@ -109,6 +142,8 @@ def fit(
     with _interruptible() as interrupted:
         clock = time.perf_counter()
         for batch in loader:
+            if isinstance(batch, MajlError):
+                raise batch
             batch = {k: v.to(accelerator.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             with accelerator.accumulate(model):
                 with accelerator.autocast():
@@ -154,7 +189,9 @@ class Log:
         self.path, self.enabled = path, enabled
         if enabled and path.exists():
             kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= from_step]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            aside = path.with_name(f"{path.name}.tmp-majl-{os.getpid()}")
+            aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            aside.replace(path)
 
     def write(self, record: dict[str, Any]) -> None:
         if self.enabled:
@@ -171,7 +208,7 @@ def _step_of(line: str) -> float:
 
 def _loader(
     dataset: Dataset[Batch], collate: Callable[[list[Any]], Batch], step: int, config: LoopConfig, acc: Accelerator
-) -> Iterator[Batch]:
+) -> Iterator[Batch | MajlError]:
     order = SegmentOrder(
         start=step * config.accumulate,
         stop=config.steps * config.accumulate,
@@ -180,11 +217,13 @@ def _loader(
         world=acc.num_processes,
     )
     loader = DataLoader(
-        dataset,
+        Guarded(dataset),
         batch_size=config.batch_size,
         sampler=order,
         num_workers=config.workers,
-        collate_fn=collate,
+        collate_fn=partial(Guarded.collated, collate),
+        # A generator of its own: drawing the workers' seeds from the global one would make a resumed run differ.
+        generator=torch.Generator().manual_seed(0),
         worker_init_fn=_ignore_interrupt,
         prefetch_factor=4 if config.workers else None,
     )
@@ -192,13 +231,15 @@ def _loader(
 
 
 def _ignore_interrupt(_: int) -> None:
-    """Ctrl-C reaches every process of the terminal; only the main one decides what it means."""
+    """Ctrl-C reaches every process of the terminal; only the main one decides what it means. SIGTERM is how it ends
+    its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
 def _interruptible() -> Iterator[list[bool]]:
-    """A list that becomes non-empty at the first Ctrl-C, so that a step is never cut in two; a second one kills."""
+    """A list that becomes non-empty at the first Ctrl-C or SIGTERM: no step is cut in two. A second one kills."""
     pressed: list[bool] = []
 
     def note(_signal: int, _frame: object) -> None:
@@ -207,14 +248,15 @@ def _interruptible() -> Iterator[list[bool]]:
         pressed.append(True)
 
     try:
-        previous = signal.signal(signal.SIGINT, note)
+        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: nobody presses Ctrl-C here
         yield pressed
         return
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _check_finite(losses: JointLosses, batch: Batch, step: int) -> None:

@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
-import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import nn
 
 from majl_cli.config import read_toml, to_dict, write_toml
 from majl_cli.data.augment import AugmentConfig
 from majl_cli.data.corpora import corpora
 from majl_cli.data.dataset import SegmentDataset, collate
-from majl_cli.data.manifest import Track, read_manifest, summary
+from majl_cli.data.manifest import Track, accompaniment_stems, read_manifest, summary
 from majl_cli.device import make_runtime
-from majl_cli.errors import DataError, TrainingError
+from majl_cli.errors import ConfigError, DataError, TrainingError
 from majl_cli.evaluation import evaluate_tracks, mean_scores
 from majl_cli.inference.session import Model
 from majl_cli.models.checkpoint import CheckpointInfo, save_checkpoint
 from majl_cli.models.joint import JointModel, JointOutput
-from majl_cli.models.registry import build_pitch, build_separation
+from majl_cli.models.registry import build_pitch, build_separation, describe_module
 from majl_cli.training.ema import exponential_average
 from majl_cli.training.loop import Batch, Listener, LoopConfig, fit, make_optimizer
 from majl_cli.training.losses import JointLosses, LossConfig, pitch_loss, separation_loss, weighted_mean
 from majl_cli.training.state import TrainState, seed_everything
 
 logger = logging.getLogger(__name__)
+DEVICES = ("auto", "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """``manifests`` are JSON Lines files; ``weights`` multiply a corpus's chance of being drawn."""
+    """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder``; ``weights`` multiply a corpus's
+    chance of being drawn."""
 
     manifests: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     segment_seconds: float = 3.0
     weights: dict[str, float] = field(default_factory=dict)
 
@@ -110,10 +114,10 @@ def joint_losses(model: nn.Module, batch: Batch, joint: JointModel, config: Loss
     )
 
 
-def load_tracks(config: DataConfig, folders: Sequence[str] = ()) -> list[Track]:
-    """All tracks of the manifests and of ``folders``, each ``corpus=folder``. Raises DataError."""
+def load_tracks(config: DataConfig) -> list[Track]:
+    """All tracks of the manifests and folders. Raises DataError; ConfigError for the weight of a corpus not there."""
     tracks = [track for path in config.manifests for track in read_manifest(Path(path))]
-    for item in folders:
+    for item in config.folders:
         name, sign, folder = item.partition("=")
         if not sign or name not in corpora:
             raise DataError(f"--data {item}: no such corpus", f"write CORPUS=FOLDER with one of {', '.join(corpora)}")
@@ -123,6 +127,12 @@ def load_tracks(config: DataConfig, folders: Sequence[str] = ()) -> list[Track]:
             "no track to train on" if tracks else "no data given",
             "give --data CORPUS=FOLDER or --manifest FILE with tracks of split train",
         )
+    known = sorted({track.corpus for track in tracks})
+    for name, weight in config.weights.items():
+        if name not in known:
+            raise ConfigError(f"data.weights: no corpus {name!r} in the data", f"there are {', '.join(known)}")
+        if weight < 0:
+            raise ConfigError(f"data.weights: {name!r} has the weight {weight}", "use 0 or more")
     return tracks
 
 
@@ -130,15 +140,27 @@ class Stage1:
     """A run: built from its configuration, resumed from its folder, trained, or only looked at (``dry_run``)."""
 
     def __init__(self, config: Stage1Config, run: Path, tracks: Iterable[Track]) -> None:
+        if config.device not in DEVICES:
+            raise ConfigError(f"no device {config.device!r} for training", f"use {' or '.join(DEVICES)}")
         seed_everything(config.seed)
         self.config, self.run, self.tracks = config, run, list(tracks)
+        self.precision = resolve_precision(config)
         self.accelerator = Accelerator(
             cpu=config.device == "cpu",
-            mixed_precision=config.loop.precision,
+            mixed_precision=self.precision,
             gradient_accumulation_steps=config.loop.accumulate,
+            # The other processes wait while the main one validates.
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=4))],
         )
         separation = build_separation(config.model.separation, config.model.separation_options)
         pitch = build_pitch(config.model.pitch, config.model.pitch_options)
+        for name, module in ((config.model.separation, separation), (config.model.pitch, pitch)):
+            describe_module(name, module)  # what could not be saved later is refused now
+        if separation.stems != (config.model.target,):
+            raise ConfigError(
+                f"the separation module estimates {', '.join(separation.stems)}, the target is {config.model.target}",
+                "set model.separation_options.stems to the target alone: nothing else is trained",
+            )
         self.joint = JointModel(separation, pitch, target=config.model.target, detach_pitch=config.model.detach_pitch)
         self.joint.to(self.accelerator.device).to(memory_format=torch.channels_last)
         optimizer, scheduler = make_optimizer(self.joint, config.loop)
@@ -167,7 +189,8 @@ class Stage1:
         resumed = self.state.load(self.run)
         if resumed:
             logger.info("resumed at step %d", self.state.step)
-        write_toml(self.run / "config.toml", self.config)
+        if self.accelerator.is_main_process:
+            write_toml(self.run / "config.toml", self.config)
         fit(
             accelerator=self.accelerator,
             state=self.state,
@@ -180,7 +203,8 @@ class Stage1:
             run=self.run,
             listener=self._listeners(listener),
         )
-        return {"steps": self.state.step, "seconds": self.state.seconds, "best": self.state.best}
+        best = self.state.best if math.isfinite(self.state.best) else None
+        return {"steps": self.state.step, "seconds": self.state.seconds, "best": best}
 
     @property
     def averaged(self) -> JointModel:
@@ -189,16 +213,23 @@ class Stage1:
 
     def validate(self) -> dict[str, float]:
         """Score the averaged weights through the inference users get; "score" is what the best is chosen by."""
+        if not self.validation:
+            return {"score": float(self.state.step)}  # nothing to judge by: the last weights are kept
         averaged = self.averaged.eval()
-        precision = {"bf16": "bfloat16", "no": "float32"}[self.config.loop.precision]
+        precision = {"bf16": "bfloat16", "no": "float32"}[self.precision]
         device = self.accelerator.device.type
         runtime = make_runtime(device, precision, torch.get_num_threads(), averaged)
         info = CheckpointInfo(name="validation", folder=self.run, architecture={})
-        rows = evaluate_tracks(Model(averaged, info, runtime), self.validation, snr_db=self.config.validation.snr_db)
+        rows = evaluate_tracks(
+            Model(averaged, info, runtime),
+            self.validation,
+            snr_db=self.config.validation.snr_db,
+            target=self.config.model.target,
+        )
         scores = mean_scores(rows)
         # One number for both tasks: a dB of separation weighs as much as five points of pitch accuracy.
         gain, rpa = scores.get("sdr_gain", 0.0), scores.get("rpa", 0.0)
-        return {**scores, "score": round(gain + 20.0 * rpa - 20.0 * scores.get("vfa", 0.0) * 0.25, 4)}
+        return {**scores, "score": round(gain + 20.0 * rpa - 5.0 * scores.get("vfa", 0.0), 4)}
 
     def export(self, folder: Path, scores: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint."""
@@ -235,6 +266,8 @@ class Stage1:
             self.accelerator.backward(losses.total)
             optimizer.step()
             optimizer.zero_grad()
+            if self.accelerator.device.type == "cuda":
+                torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
             first = first or losses
         assert first is not None
@@ -248,7 +281,7 @@ class Stage1:
                 "pitch": sum(p.numel() for p in self.joint.pitch.parameters()),
             },
             "device": str(self.accelerator.device),
-            "precision": self.config.loop.precision,
+            "precision": self.precision,
             "first_loss": {"separation": first.separation.item(), "pitch": first.pitch.item()},
             "seconds_per_step": seconds,
             "audio_seconds_per_second": audio / seconds,
@@ -257,8 +290,9 @@ class Stage1:
         }
 
     def _validation_tracks(self) -> list[Track]:
-        tracks = [t for t in self.tracks if t.split == "validation" and self.config.model.target in t.stems]
-        tracks = [t for t in tracks if len(t.stems) > 1]
+        target = self.config.model.target
+        tracks = [t for t in self.tracks if t.split == "validation" and target in t.stems]
+        tracks = [t for t in tracks if accompaniment_stems(t, target)]
         count = min(self.config.validation.tracks, len(tracks))
         return [tracks[i * len(tracks) // count] for i in range(count)]
 
@@ -272,21 +306,27 @@ class Stage1:
                 raise TrainingError(
                     f"{self.run}: was started with another {table}", "use another --out folder, or the old settings"
                 )
+        changed = [table for table in {**before, **now} if before.get(table) != now.get(table)]
+        if changed:
+            logger.warning("%s: goes on with other settings than before in: %s", self.run, ", ".join(changed))
 
     def _listeners(self, listener: Listener) -> Listener:
-        if not self.config.tensorboard:
+        if not (self.config.tensorboard and self.accelerator.is_main_process):
             return listener
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise TrainingError("TensorBoard is not installed", "pip install tensorboard, or leave it out") from error
-        writer = SummaryWriter(str(self.run / "tensorboard"))
+            raise TrainingError(
+                "TensorBoard is not installed", "pip install 'majl[tensorboard]', or leave it out"
+            ) from error
+        writer = SummaryWriter(str(self.run / "tensorboard"), purge_step=self.state.step + 1)
 
         def both(record: dict[str, Any]) -> None:
             listener(record)
             for key, value in record.items():
                 if isinstance(value, int | float) and key != "step":
                     writer.add_scalar(f"{record['event']}/{key}", value, record["step"])
+            writer.flush()
 
         return both
 
@@ -299,8 +339,23 @@ def _compile_networks(joint: JointModel) -> None:
     joint.pitch.compile_network()
 
 
+def resolve_precision(config: Stage1Config) -> str:
+    """ "bf16" or "no": for auto, bf16 where there are instructions for it, the same on every start."""
+    if config.loop.precision != "auto":
+        return config.loop.precision
+    if torch.cuda.is_available() and config.device != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    if torch.backends.mps.is_available() and config.device != "cpu":
+        return "no"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
+
+
 def _peak_memory_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from majl_cli.errors import TrainingError
@@ -26,7 +27,7 @@ class TrainState:
 
     model: JointModel
     optimizer: Optimizer
-    scheduler: LRScheduler
+    scheduler: LambdaLR
     ema: AveragedModel
     step: int = 0
     best: float = float("-inf")
@@ -54,10 +55,9 @@ class TrainState:
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(values["model"])
-            self.optimizer.load_state_dict(values["optimizer"])
-            self.scheduler.load_state_dict(values["scheduler"])
+            self._load_optimizer(values)
             self.ema.load_state_dict(values["ema"])
-        except (RuntimeError, ValueError, KeyError, EOFError) as error:
+        except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(
                 f"{path}: does not belong to this model: {str(error).splitlines()[0]}",
                 "use another --out folder, or the configuration the run was started with",
@@ -65,6 +65,16 @@ class TrainState:
         self.step, self.best, self.seconds = values["step"], values["best"], values["seconds"]
         _restore_rng(values["rng"])
         return True
+
+    def _load_optimizer(self, values: dict[str, Any]) -> None:
+        """Moments and place in the schedule; learning rate and weight decay are those of this run's configuration."""
+        given = [(group["initial_lr"], group["weight_decay"]) for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.scheduler.load_state_dict(values["scheduler"])
+        self.scheduler.base_lrs = [rate for rate, _ in given]
+        factors = [factor(self.scheduler.last_epoch) for factor in self.scheduler.lr_lambdas]
+        for group, factor, (rate, decay) in zip(self.optimizer.param_groups, factors, given, strict=True):
+            group.update(initial_lr=rate, lr=rate * factor, weight_decay=decay)
 
     def _to_dict(self) -> dict[str, Any]:
         return {

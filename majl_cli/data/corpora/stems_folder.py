@@ -1,12 +1,15 @@
-"""A folder of stems: one sub-folder a track, one file a stem, named ``mixture``, ``vocals``, ``accompaniment`` or
-anything else (``drums``, ``bass``, ...). Pitch of the vocals, where it is known, as ``pitch.csv``, ``f0.csv`` or
-``vocals.f0.csv``. A first level of folders named ``train``, ``validation`` or ``test`` gives the split."""
+"""A folder of stems: one sub-folder a track, one file a stem.
+
+Stems are named ``mixture``, ``vocals``, ``accompaniment`` or anything else (``drums``, ``bass``, ...), in any case;
+``mixture`` and ``vocals`` alone are enough. Pitch of the vocals, where it is known, is ``pitch.csv``, ``f0.csv`` or
+``vocals.f0.csv``. A first level of folders named ``train``, ``validation`` or ``test`` gives the split.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from majl_cli.audio import AudioInfo, probe
+from majl_cli.audio import AudioInfo, AudioReader, probe
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
 
@@ -19,7 +22,8 @@ def stems_folder(folder: Path) -> list[Track]:
     """All tracks below ``folder``, sorted by path. Raises DataError."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder", "check the path")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    files = [path for path in files if not path.name.startswith(".")]
     tracks = [_track(folder, place) for place in sorted({path.parent for path in files} - {folder})]
     if not tracks:
         raise DataError(
@@ -30,7 +34,8 @@ def stems_folder(folder: Path) -> list[Track]:
 
 
 def _track(root: Path, folder: Path) -> Track:
-    stems = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS and path.name[0] != "."]
+    stems = {path.stem.lower(): path for path in files}
     infos = {name: probe(path) for name, path in stems.items()}
     first = _same_shape(folder, infos)
     relative = folder.relative_to(root)
@@ -39,15 +44,23 @@ def _track(root: Path, folder: Path) -> Track:
     return Track(
         id=relative.as_posix(),
         corpus=root.name,
-        labels=_labels(set(stems), pitch is not None),
+        labels=_labels(set(stems), has_mixture=mixture is not None, has_pitch=pitch is not None),
         split=relative.parts[0] if relative.parts[0] in SPLITS else "train",
         mixture=None if mixture is None else Stem(path=mixture),
         stems={name: Stem(path=path) for name, path in stems.items()},
         pitch=pitch,
         sample_rate=first.sample_rate,
         channels=max(info.channels for info in infos.values()),
-        duration=round(first.duration or 0.0, 4),
+        duration=round(_seconds(first), 4),
     )
+
+
+def _seconds(info: AudioInfo) -> float:
+    """By decoding where the container does not say."""
+    if info.duration is not None:
+        return info.duration
+    with AudioReader(info.path) as reader:
+        return sum(len(block) for block in reader.blocks()) / info.sample_rate
 
 
 def _same_shape(folder: Path, infos: dict[str, AudioInfo]) -> AudioInfo:
@@ -59,16 +72,16 @@ def _same_shape(folder: Path, infos: dict[str, AudioInfo]) -> AudioInfo:
                 f"{folder}: {first_name} has {first.sample_rate} Hz, {name} {info.sample_rate} Hz",
                 "bring the stems of a track to one sample rate",
             )
-        if abs((info.duration or 0.0) - (first.duration or 0.0)) > 0.1:
+        if abs(_seconds(info) - _seconds(first)) > 0.1:
             raise DataError(
-                f"{folder}: {first_name} lasts {first.duration:.2f} s, {name} {info.duration:.2f} s",
+                f"{folder}: {first_name} lasts {_seconds(first):.2f} s, {name} {_seconds(info):.2f} s",
                 "cut or pad the stems of a track to one length",
             )
     return first
 
 
-def _labels(stems: set[str], has_pitch: bool) -> str:
-    if "vocals" in stems and len(stems) > 1:
+def _labels(stems: set[str], *, has_mixture: bool, has_pitch: bool) -> str:
+    if "vocals" in stems and (len(stems) > 1 or has_mixture):
         return "full" if has_pitch else "mss"
     if stems == {"vocals"}:
         return "vocals"

@@ -20,6 +20,9 @@ from majl_cli.models.contracts import PitchModule
 
 MULTIPLIERS = {"tiny": 4, "small": 8, "medium": 16, "large": 24, "full": 32}
 FRAME_LENGTH = 1024
+# Frames softer than -100 dBFS are not brought up to full level, as the original does down to 1e-10: on silence the
+# gradient would be divided by that, and one silent example would drown all others in a clipped step.
+SILENT_DEVIATION = 1e-5
 _KERNELS = (512, 64, 64, 64, 64, 64)
 _WIDTHS = (32, 4, 4, 4, 8, 16)
 
@@ -77,9 +80,9 @@ class Crepe(PitchModule):
     def _logits(self, frames: Tensor) -> Tensor:
         """(frames, 1024) to (frames, 360)."""
         frames = frames - frames.mean(dim=1, keepdim=True)
-        # The floor under the square root keeps the gradient finite on silence.
+        # The floor under the square root keeps its gradient finite on silence.
         deviation = (frames.square().sum(dim=1, keepdim=True) / (FRAME_LENGTH - 1) + 1e-20).sqrt()
-        x = (frames / deviation.clamp_min(1e-8))[:, None, :, None]
+        x = (frames / deviation.clamp_min(SILENT_DEVIATION))[:, None, :, None]
         for i in range(1, len(_KERNELS) + 1):
             x = functional.pad(x, (0, 0, 254, 254) if i == 1 else (0, 0, 31, 32))
             x = getattr(self, f"conv{i}_BN")(functional.relu(getattr(self, f"conv{i}")(x)))
