@@ -29,6 +29,7 @@ from majl_cli.errors import AudioError
 logger = logging.getLogger(__name__)
 Block = NDArray[np.float32]
 BLOCK_FRAMES = 65536
+WAV_LIMIT = 2**32 - 2**16  # bytes; its sizes have 32 bits, and libsndfile goes on writing what nobody can read
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".oga": "OGG", ".mp3": "MP3"}
 _LOSSY = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 # No recording is a million times full scale; beyond about 1e18 a model's sums of squares overflow.
@@ -240,7 +241,7 @@ class AudioWriter:
             raise AudioError(f"{self.path}: cannot write this kind of file", "use wav, flac, ogg or mp3")
         self.subtype = _LOSSY.get(self.format) or (subtype or "PCM_16")
         self.sample_rate, self.channels = sample_rate, channels
-        self.clipped = self._frames = 0
+        self.clipped = 0
         self._aside = aside_path(self.path)
         self._file: soundfile.SoundFile | None = None
 
@@ -287,7 +288,8 @@ class AudioWriter:
             except (soundfile.LibsndfileError, AssertionError) as error:
                 self._write_on()
                 raise OSError(errno.EIO, str(error)) from error
-        self._frames += len(block)
+            if self.format == "WAV" and self._aside.stat().st_size > WAV_LIMIT:
+                raise AudioError(f"{self.path}: a WAV file cannot be longer than 4 GiB", "choose --format flac")
 
     def finish(self) -> None:
         """Complete the file under its temporary name; from then on it is on the disk."""
@@ -295,9 +297,6 @@ class AudioWriter:
         with write_errors_explained(self.path):
             self._file.close()
             self._write_on()
-            # Of an MP3 libsndfile only estimates the length.
-            if self.format != "MP3" and soundfile.info(_native(self._aside)).frames != self._frames:
-                raise OSError(errno.EIO, "not all samples are in the file")
 
     def place(self) -> None:
         """Give the complete file its name."""

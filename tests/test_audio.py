@@ -76,6 +76,27 @@ def test_lossless_round_trip(
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.mp3"])
+@pytest.mark.parametrize("samples", [0, 1, 2])
+def test_next_to_nothing_can_be_written(tmp_path: Path, name: str, samples: int) -> None:
+    with AudioWriter(tmp_path / name, sample_rate=44100, channels=1) as writer:
+        writer.write(noise(samples, 1))
+    assert (tmp_path / name).exists()
+
+
+def test_a_wav_that_would_be_too_long_for_its_header_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("majl_cli.audio.WAV_LIMIT", 10000)
+    with (
+        pytest.raises(AudioError, match=r"x\.wav: a WAV file cannot be longer than 4 GiB"),
+        AudioWriter(tmp_path / "x.wav", sample_rate=8000, channels=1) as writer,
+    ):
+        for _ in range(10):
+            writer.write(noise(1000, 1))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["x.ogg", "x.mp3"])
 def test_lossy_files_keep_length_and_place(tmp_path: Path, name: str) -> None:
     """In one piece or in blocks: read in blocks by python-soundfile, an MP3 has a glitch at every edge."""
