@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,37 @@ def test_folder_of_stems_sums_what_is_not_the_target(tmp_path: Path) -> None:
     assert spectrum[900] > 1000
     assert spectrum[60] > 1000
     assert spectrum[220] < 50
+
+
+def test_mixture_and_vocals_alone_make_a_track_in_any_case_of_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "song"
+    write_tone(folder / "Vocals.wav", 220)
+    write_tone(folder / "._Vocals.wav", 220)
+    (folder / "pitch.csv").write_text("time,frequency\n" + "".join(f"{t:.2f},220\n" for t in np.arange(0, 5, 0.01)))
+    time = np.arange(5 * RATE) / RATE
+    mixture = 0.3 * np.sin(2 * np.pi * 220 * time) + 0.3 * np.sin(2 * np.pi * 900 * time)
+    soundfile.write(folder / "Mixture.WAV", mixture, RATE, subtype="FLOAT")
+    (song,) = stems_folder(tmp_path)
+    assert song.labels == "full" and set(song.stems) == {"vocals"}
+    item = dataset([song], None)[0]
+    accompaniment = torch.fft.rfft(item["sources"][1, 0]).abs()
+    assert accompaniment[900] > 1000 and accompaniment[220] < 50
+    assert item["f0"].eq(220).all() and item["pitch_known"].all()
+
+
+def test_a_wrong_sample_rate_in_the_manifest_is_found(tmp_path: Path) -> None:
+    wrong = dataclasses.replace(track(tmp_path, "a", vocals=220, accompaniment=500), sample_rate=22050)
+    with pytest.raises(DataError, match="has 16000 Hz, its track a says 22050 Hz"):
+        dataset([wrong], AugmentConfig())[0]
+
+
+def test_tracks_of_one_name_keep_their_own_labels(tmp_path: Path) -> None:
+    low = track(tmp_path / "x", "song", vocals=110, accompaniment=900)
+    high = track(tmp_path / "y", "song", vocals=440, accompaniment=900)
+    items = dataset([low, high], None)
+    for n in range(10):
+        item = items[n]
+        assert abs(spectral_peak(item["sources"][0, 0]) - float(item["f0"][50])) < 2
 
 
 def test_folder_of_stems_refuses_unequal_stems(tmp_path: Path) -> None:

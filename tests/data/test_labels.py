@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from majl_cli.audio import read_audio
 from majl_cli.data.corpora.mir1k import mir1k, split_of
-from majl_cli.data.labels import frames_from_labels, read_csv, read_pv
+from majl_cli.data.labels import frames_from_labels, read_csv, read_pitch, read_pv
 from majl_cli.errors import DataError
 
 
@@ -93,6 +94,25 @@ def test_real_mir1k_splits_have_the_counts_of_its_readme(shared_data: Path) -> N
     assert counts == {"train": 683, "validation": 153, "validation-overlap": 21}
     singers = {split: {t.artist for t in tracks if t.split == split} for split in ("train", "validation")}
     assert not singers["train"] & singers["validation"]
+
+
+@pytest.mark.parametrize("kind", ["wav", "ogg"])
+def test_mir1k_clips_have_the_accompaniment_left_and_the_voice_right(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "Wavfile").mkdir()
+    (tmp_path / "PitchLabel").mkdir()
+    time = np.arange(16000) / 16000
+    audio = 0.3 * np.stack((np.sin(2 * np.pi * 1000 * time), np.sin(2 * np.pi * 220 * time)), axis=1)
+    soundfile.write(tmp_path / "Wavfile" / f"amy_1_01.{kind}", audio, 16000)
+    (tmp_path / "PitchLabel" / "amy_1_01.pv").write_text("57\n" * 49)
+    (track,) = mir1k(tmp_path)
+    assert (track.labels, track.split, track.artist, track.duration) == ("full", "train", "amy", 1.0)
+    for name, frequency in (("accompaniment", 1000), ("vocals", 220)):
+        stem = track.stems[name]
+        channel = soundfile.read(stem.path, always_2d=True)[0][:, stem.channel]
+        assert np.abs(np.fft.rfft(channel)).argmax() == frequency
+    times, frequencies, known = read_pitch(track)
+    assert times[[0, 1]] == pytest.approx([0.02, 0.04])
+    assert frequencies == pytest.approx(220.0) and known.all()
 
 
 def test_mir1k_says_what_is_missing(tmp_path: Path) -> None:

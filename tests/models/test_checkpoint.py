@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from test_losses import tiny_joint
 
@@ -64,6 +65,8 @@ def test_a_failed_write_leaves_the_old_one(folder: Path, monkeypatch: pytest.Mon
     rename = Path.rename
 
     def full(*_: object) -> None:
+        if step == "save_file":  # safetensors has an exception of its own for what the system refuses
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
         raise OSError(28, "No space left on device")
 
     def rename_once(path: Path, target: Path) -> Path:
@@ -75,7 +78,7 @@ def test_a_failed_write_leaves_the_old_one(folder: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(Path, "rename", rename_once)
     else:
         monkeypatch.setattr(checkpoint_module, step, full)
-    with pytest.raises(CheckpointError, match="cannot be written: No space left"):
+    with pytest.raises(CheckpointError, match="cannot be written: .*No space left"):
         save(folder, seed=1)
     assert (folder / "model.safetensors").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]

@@ -9,10 +9,17 @@ import pytest
 import torch
 from tiny import PITCH, PITCH_CASES, SEPARATION, SEPARATION_CASES
 
+from majl_cli.errors import ConfigError
 from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
 from majl_cli.models.contracts import PitchModule, SeparationModule
 from majl_cli.models.joint import JointModel
-from majl_cli.models.registry import build_pitch, build_separation, pitch_modules, separation_modules
+from majl_cli.models.registry import (
+    build_pitch,
+    build_separation,
+    describe_module,
+    pitch_modules,
+    separation_modules,
+)
 
 LENGTHS = (1, 2, 7, 63, 64, 100, 1023, 5001, 16000)
 
@@ -114,6 +121,61 @@ def test_pitch_of_silence_trains_without_nan(name: str, kind: str) -> None:
     assert audio.grad is not None
     assert torch.isfinite(audio.grad).all()
     assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
+@pytest.mark.parametrize("samples", (1, 63, 1023, 5001))
+def test_separation_of_any_length_has_a_finite_gradient(name: str, kind: str, samples: int) -> None:
+    module = separation_of(name, kind)
+    mixture = (0.1 * torch.randn(2, module.channels, samples)).requires_grad_()
+    module(mixture).square().sum().backward()
+    assert mixture.grad is not None and torch.isfinite(mixture.grad).all()
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
+
+
+@pytest.mark.parametrize(("name", "kind"), PITCH_CASES)
+@pytest.mark.parametrize("samples", (1, 161, 4001))
+def test_pitch_of_any_length_has_a_finite_gradient(name: str, kind: str, samples: int) -> None:
+    module = pitch_of(name, kind)
+    audio = (0.1 * torch.randn(2, samples)).requires_grad_()
+    module(audio).square().sum().backward()
+    assert audio.grad is not None and torch.isfinite(audio.grad).all()
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients) > 0
+
+
+class Halver(SeparationModule):
+    """A module of somebody else's: every stem is half the mixture."""
+
+    def __init__(self, sample_rate: int = 16000) -> None:
+        super().__init__()
+        self.config = {"sample_rate": sample_rate}
+        self.sample_rate, self.channels, self.stems = sample_rate, 1, ("vocals",)
+        self.segment, self.context = 1.0, 0.0
+        self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+        return self.gain * mixture[:, None]
+
+
+def test_a_class_of_somebody_elses_is_built_and_loaded_by_its_name(tmp_path: Path) -> None:
+    name = f"{__name__}:Halver"
+    joint = JointModel(build_separation(name, {"sample_rate": 8000}), pitch_of("salience-cnn", "tiny")).eval()
+    save_checkpoint(tmp_path / "model", joint, separation=name, pitch="salience-cnn")
+    loaded, _ = load_checkpoint(tmp_path / "model")
+    assert type(loaded.separation) is Halver and loaded.separation.sample_rate == 8000
+    mixture = torch.randn(1, 1, 100)
+    assert torch.equal(loaded.separate(mixture), 0.5 * mixture[:, None])
+
+
+def test_a_class_of_somebody_elses_with_wrong_options_is_no_traceback() -> None:
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'rate'"):
+        build_separation(f"{__name__}:Halver", {"rate": 8000})
+    with pytest.raises(ConfigError, match="has no attribute config"):
+        describe_module("mine:Plain", torch.nn.Identity())
 
 
 PAIRS = list(itertools.product(SEPARATION_CASES, PITCH_CASES))
