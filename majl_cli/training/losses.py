@@ -19,14 +19,15 @@ from majl_cli.convert import REFERENCE_HZ, PitchGrid
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """``omega_mss`` and ``omega_pe`` weigh the two tasks; the separation loss is L1 on the waveform plus
-    ``stft_weight`` times L1 on STFT magnitudes of each of ``stft_sizes`` (hop a quarter), both divided by the
-    mixture's mean level so that soft examples count; ``pitch_sigma_cents`` blurs the pitch targets."""
+    """``omega_mss`` and ``omega_pe`` weigh the two tasks; the separation loss is ``waveform_weight`` times L1 on the
+    waveform plus ``stft_weight`` times L1 on STFT magnitudes, averaged over ``stft_sizes`` (hop a quarter), both
+    divided by the mixture's mean level so that soft examples count; ``pitch_sigma_cents`` blurs the pitch targets."""
 
     omega_mss: float = 1.0
     omega_pe: float = 0.02
+    waveform_weight: float = 1.0
     stft_weight: float = 0.5
-    stft_sizes: tuple[int, ...] = (2048,)
+    stft_sizes: tuple[int, ...] = (2048, 512)
     pitch_sigma_cents: float = 25.0
 
 
@@ -54,7 +55,7 @@ def separation_loss(
     level = mixture.abs().mean(dim=(1, 2)) + 1e-4
     # The accompaniment's waveform error is the target's with the sign turned: counted once.
     error = _band_limit(estimate - reference, bandwidth, sample_rate)
-    loss = error.abs().mean(dim=(1, 2)) / level
+    loss = config.waveform_weight * error.abs().mean(dim=(1, 2)) / level
     if not config.stft_weight:
         return loss
     for n_fft in config.stft_sizes:

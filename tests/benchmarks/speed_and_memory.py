@@ -60,7 +60,7 @@ def measure_speed(threads: int) -> None:
         model = majl_cli.load_model(precision=precision, threads=threads)
         figures = {
             "separate": median(partial(model.separate, audio, sample_rate=RATE)),
-            "pitch from the mixture": median(partial(model.estimate_pitch, audio, sample_rate=RATE)),
+            "pitch from the mixture": median(partial(model.estimate_pitch, audio, sample_rate=RATE, input="mixture")),
             "pitch of a voice": median(partial(model.estimate_pitch, audio, sample_rate=RATE, input="vocals")),
         }
         rows = ", ".join(f"{name} {seconds:.4f}" for name, seconds in figures.items())

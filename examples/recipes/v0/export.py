@@ -1,0 +1,38 @@
+"""Write a run's best checkpoint as the embedded model: float16 weights, and the voicing threshold it shall have.
+
+    python examples/recipes/v0/export.py runs/v0 majl_cli/weights/majl-base --voicing-threshold 0.5
+
+The model card, README.md beside the weights, is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from majl_cli.hub import find_checkpoint
+from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run folder or checkpoint")
+    parser.add_argument("folder", type=Path, help="where the checkpoint goes")
+    parser.add_argument("--voicing-threshold", type=float, help="confidence from which a frame is voiced")
+    arguments = parser.parse_args()
+    joint, info = load_checkpoint(find_checkpoint(str(arguments.run)))
+    names = {kind: info.architecture[kind]["name"] for kind in ("separation", "pitch")}
+    if arguments.voicing_threshold is not None:
+        joint.pitch.config = dataclasses.replace(joint.pitch.config, voicing_threshold=arguments.voicing_threshold)
+    card = arguments.folder / "README.md"
+    text = card.read_text(encoding="utf-8") if card.exists() else None
+    save_checkpoint(arguments.folder, joint, **names, metadata=info.metadata, half=True)
+    if text is not None:
+        card.write_text(text, encoding="utf-8")
+    size = sum(path.stat().st_size for path in arguments.folder.iterdir())
+    print(f"{arguments.folder}: {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
