@@ -66,6 +66,8 @@ def save_checkpoint(
         aside.mkdir(parents=True)
         save_file(tensors, aside / WEIGHTS_FILE)
         (aside / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        # safetensors makes its file readable by the owner alone, whatever the umask says.
+        (aside / WEIGHTS_FILE).chmod((aside / CONFIG_FILE).stat().st_mode)
         for path in sorted(aside.iterdir()):
             _flush(path)
         _swap(aside, folder)

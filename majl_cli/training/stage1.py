@@ -242,7 +242,7 @@ class Stage1:
             "validation": scores,
             "torch": torch.__version__,
             "python": platform.python_version(),
-            "config": to_dict(self.config),
+            "config": without_paths(to_dict(self.config)),
         }
         save_checkpoint(
             folder,
@@ -337,6 +337,14 @@ def _compile_networks(joint: JointModel) -> None:
         raise TrainingError("loop.compile needs a C++ compiler, and there is none", "install g++, or leave it out")
     joint.separation.compile_network()
     joint.pitch.compile_network()
+
+
+def without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration for others to read: manifests by their file names, folders by their corpora."""
+    data = dict(config["data"])
+    data["manifests"] = [Path(item).name for item in data.get("manifests", [])]
+    data["folders"] = [item.partition("=")[0] for item in data.get("folders", [])]
+    return {**config, "data": data}
 
 
 def resolve_precision(config: Stage1Config) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def test_round_trip_is_exact_and_keeps_the_metadata(folder: Path) -> None:
     assert all(torch.equal(tensor, stored[name]) for name, tensor in joint.state_dict().items())
     assert info.name == "model" and info.metadata == {"licence": "CC0"}
     assert not joint.training
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes of this kind")
+def test_whoever_may_read_the_config_may_read_the_weights(folder: Path) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert len(modes) == 1
 
 
 def test_half_precision_takes_half_the_space_and_keeps_the_statistics(folder: Path, tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_run_leaves_config_log_state_and_a_best_checkpoint_that_loads(corpus: Pa
     assert info.metadata["training"]["steps"] in (2, 4)
     validations = [r for r in records if r["event"] == "validation"]
     assert len(validations) == 2
+    assert str(corpus) not in (tmp_path / "run" / "best" / "config.json").read_text()  # nobody else's business
     assert {"sdr", "sdr_gain", "rpa", "vfa", "oa", "rpa_clean"} <= set(validations[0])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from majl_cli.hub import find_checkpoint
 from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
+from majl_cli.training.stage1 import without_paths
 
 
 def main() -> None:
@@ -27,7 +28,9 @@ def main() -> None:
         joint.pitch.config = dataclasses.replace(joint.pitch.config, voicing_threshold=arguments.voicing_threshold)
     card = arguments.folder / "README.md"
     text = card.read_text(encoding="utf-8") if card.exists() else None
-    save_checkpoint(arguments.folder, joint, **names, metadata=info.metadata, half=True)
+    training = info.metadata["training"]
+    metadata = {**info.metadata, "training": {**training, "config": without_paths(training["config"])}}
+    save_checkpoint(arguments.folder, joint, **names, metadata=metadata, half=True)
     if text is not None:
         card.write_text(text, encoding="utf-8")
     size = sum(path.stat().st_size for path in arguments.folder.iterdir())
