@@ -1,4 +1,4 @@
-"""Audio files as streams of blocks: read, write, resample, change the number of channels. No torch here.
+"""Audio files as streams of blocks, read and written. No torch here.
 
 Blocks are float32 arrays (samples, channels) with full scale at +-1. soundfile reads WAV, FLAC and OGG; what it
 refuses (m4a, aac, mp4, webm, wma) goes through PyAV, and so does MP3: python-soundfile seeks after every read, which
@@ -13,7 +13,6 @@ import errno
 import logging
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from majl_cli.errors import AudioError
+from majl_cli.files import aside_path, write_errors_explained
 
 logger = logging.getLogger(__name__)
 Block = NDArray[np.float32]
@@ -320,77 +319,6 @@ class AudioWriter:
             os.fsync(file.fileno())
 
 
-def aside_path(path: Path) -> Path:
-    """The temporary name beside ``path`` for writing it: short, whatever the length of its own, and hidden."""
-    return path.with_name(f".tmp-majl-{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}")
-
-
-@contextlib.contextmanager
-def write_errors_explained(path: Path) -> Iterator[None]:
-    """An OSError within becomes an AudioError that names ``path``, whatever temporary name is behind it."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            what, hint = "the disk is full", "free some space or choose another folder with --out"
-        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-            what, hint = f"cannot be written: {path.parent} is not a folder", "choose another folder with --out"
-        else:
-            what, hint = f"cannot be written: {error.strerror or error}", "choose another folder, or a shorter name"
-        raise AudioError(f"{path}: {what}", hint) from error
-
-
-class StreamResampler:
-    """Resampling of a stream (soxr, "HQ"), sample-aligned, round(n * out / in) samples in all."""
-
-    def __init__(self, in_rate: int, out_rate: int, channels: int) -> None:
-        self.in_rate, self.out_rate, self.channels = in_rate, out_rate, channels
-        self._stream = None if in_rate == out_rate else soxr.ResampleStream(in_rate, out_rate, channels, "float32")
-        self._taken = self._given = 0
-
-    def push(self, block: Block, last: bool = False) -> Block:
-        """What (n, channels) more samples give; with ``last`` everything that is still inside."""
-        self._taken += len(block)
-        if self._stream is None:
-            return block
-        out = self._stream.resample_chunk(np.ascontiguousarray(block, dtype=np.float32), last=last)
-        out = np.asarray(out, dtype=np.float32).reshape(-1, self.channels)
-        if last:
-            out = _fitted(out, resampled_length(self._taken, self.in_rate, self.out_rate) - self._given)
-        self._given += len(out)
-        return out
-
-
-def resampled_length(samples: int, in_rate: int, out_rate: int) -> int:
-    """Samples after resampling: round(samples * out_rate / in_rate), halves up."""
-    return (2 * samples * out_rate + in_rate) // (2 * in_rate)
-
-
-def resample(audio: Block, in_rate: float, out_rate: float) -> Block:
-    """(samples, channels) or (samples,) at another rate, sample-aligned, of the exact rounded length."""
-    if in_rate == out_rate:
-        return audio
-    length = int(np.floor(len(audio) * out_rate / in_rate + 0.5))
-    return _fitted(np.asarray(soxr.resample(audio, in_rate, out_rate, quality="HQ"), dtype=np.float32), length)
-
-
-def to_channels(block: Block, channels: int) -> Block:
-    """(n, any) to (n, ``channels``): one channel is copied, to one channel is the mean.
-
-    From more than two to two: even-numbered channels (0, 2, ...) are averaged into the left, odd ones into the right.
-    """
-    given = block.shape[1]
-    if given == channels:
-        return block
-    if channels == 1:
-        return block.mean(axis=1, keepdims=True, dtype=np.float32)
-    if given == 1:
-        return np.repeat(block, channels, axis=1)
-    if channels == 2:
-        return np.stack((block[:, 0::2].mean(axis=1), block[:, 1::2].mean(axis=1)), axis=1, dtype=np.float32)
-    raise AudioError(f"{given} channels cannot become {channels}", "use mono or stereo")
-
-
 def matching_subtype(info: AudioInfo, format: str = "WAV") -> str:
     """The subtype that keeps an input's depth: 16, 24 or float; 16 for lossy inputs and 8 bits."""
     deep = {"PCM_24": "PCM_24", "PCM_32": "PCM_24", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"}
@@ -440,9 +368,3 @@ def _regrouped(pieces: Iterator[Block], block_frames: int) -> Iterator[Block]:
             held, count = [joined[whole:]], count - whole
     if count:
         yield np.concatenate(held)
-
-
-def _fitted(audio: Block, length: int) -> Block:
-    if len(audio) >= length:
-        return audio[:length]
-    return np.pad(audio, [(0, length - len(audio)), *[(0, 0)] * (audio.ndim - 1)])

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from majl_cli.audio import read_audio, to_channels
+from majl_cli.audio import read_audio
 from majl_cli.data.labels import read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.inference.session import Model
 from majl_cli.metrics.melody import MelodyScores, melody_scores
 from majl_cli.metrics.separation import global_sdr
+from majl_cli.resample import to_channels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,19 +14,9 @@ import pytest
 import soundfile
 import soxr
 
-from majl_cli.audio import (
-    AudioInfo,
-    AudioReader,
-    AudioWriter,
-    StreamResampler,
-    matching_subtype,
-    probe,
-    read_audio,
-    resample,
-    resampled_length,
-    to_channels,
-)
+from majl_cli.audio import AudioInfo, AudioReader, AudioWriter, matching_subtype, probe, read_audio
 from majl_cli.errors import AudioError
+from majl_cli.resample import StreamResampler, resample, resampled_length, to_channels
 
 
 def noise(samples: int, channels: int = 2, seed: int = 0) -> np.ndarray:

@@ -17,8 +17,8 @@ LAYERS = [
     {"evaluation"},
     {"inference", "hub"},
     {"models", "data", "metrics"},
-    {"audio", "convert", "device"},
-    {"config"},
+    {"audio", "convert", "device", "resample"},
+    {"config", "files"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from majl_cli.audio import read_audio, resample, to_channels
+from majl_cli.audio import read_audio
 from majl_cli.data.augment import (
     AugmentConfig,
     add_below,
@@ -30,6 +30,7 @@ from majl_cli.data.augment import (
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.errors import DataError
+from majl_cli.resample import resample, to_channels
 
 Audio = NDArray[np.float32]
 MARGIN_SECONDS = 0.01  # read on either side for the resampler's filter

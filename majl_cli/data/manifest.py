@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from majl_cli.errors import DataError
+from majl_cli.files import aside_path
 
 LABELS = ("full", "mss", "pe", "vocals", "accompaniment", "mixture")
 PITCH_FORMATS = ("csv", "agree-csv", "pv")
@@ -69,7 +70,7 @@ def write_manifest(path: Path, tracks: Iterable[Track]) -> None:
             raise DataError(f"two tracks are called {track.id!r}", "ids must differ")
         seen.add(track.id)
         lines.append(json.dumps(_to_json(track, path.parent), ensure_ascii=False) + "\n")
-    aside = path.with_name(f".{path.name}.tmp-majl-{os.getpid()}")
+    aside = aside_path(path)
     try:
         aside.write_text("".join(lines), encoding="utf-8")
         aside.replace(path)

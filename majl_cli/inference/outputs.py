@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from majl_cli.audio import AudioWriter, aside_path, write_errors_explained
+from majl_cli.audio import AudioWriter
 from majl_cli.errors import AudioError, UsageError
+from majl_cli.files import aside_path, write_errors_explained
 
 FORMATS = ("wav", "flac", "mp3", "ogg")
 

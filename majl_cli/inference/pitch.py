@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from majl_cli.audio import StreamResampler, resampled_length
 from majl_cli.convert import frames_to_seconds
 from majl_cli.device import Runtime
 from majl_cli.errors import UsageError
@@ -24,6 +23,7 @@ from majl_cli.inference.separation import estimate_blocks, resample_blocks
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.decode import DECODERS, decode_salience
+from majl_cli.resample import StreamResampler, resampled_length
 
 INPUTS = ("mixture", "vocals")
 VITERBI_WINDOW_SECONDS, VITERBI_LAG_SECONDS = 60.0, 2.0

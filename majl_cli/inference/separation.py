@@ -15,11 +15,11 @@ from itertools import chain
 
 import numpy as np
 
-from majl_cli.audio import StreamResampler
 from majl_cli.device import Runtime
 from majl_cli.errors import UsageError
 from majl_cli.inference.chunks import Block, plan_chunks, process_blocks, run_module
 from majl_cli.models.contracts import SeparationModule
+from majl_cli.resample import StreamResampler
 
 ACCOMPANIMENT = "accompaniment"
 _GROUPS_AT_ONCE = 2

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from majl_cli.errors import CheckpointError, ConfigError
+from majl_cli.files import aside_path
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_joint, describe_module
 
@@ -60,7 +61,7 @@ def save_checkpoint(
         "metadata": dict(metadata or {}),
     }
     tensors = {name: _stored(name, tensor, half) for name, tensor in joint.state_dict().items()}
-    aside = folder.with_name(f".{folder.name}.tmp-majl-{os.getpid()}")
+    aside = aside_path(folder)
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from majl_cli.errors import ConfigError, MajlError, TrainingError
+from majl_cli.files import aside_path
 from majl_cli.training.losses import JointLosses
 from majl_cli.training.state import TrainState
 
@@ -189,7 +189,7 @@ class Log:
         self.path, self.enabled = path, enabled
         if enabled and path.exists():
             kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= from_step]
-            aside = path.with_name(f"{path.name}.tmp-majl-{os.getpid()}")
+            aside = aside_path(path)
             aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             aside.replace(path)
 

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from majl_cli.errors import TrainingError
+from majl_cli.files import aside_path
 from majl_cli.models.joint import JointModel
 
 STATE_FILE = "checkpoints/last.pt"
@@ -37,7 +38,7 @@ class TrainState:
         """Write ``checkpoints/last.pt`` aside and rename it."""
         path = run / STATE_FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".tmp-majl-{os.getpid()}")
+        aside = aside_path(path)
         try:
             with aside.open("wb") as file:
                 torch.save(self._to_dict(), file)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from fake_modules import RUNTIME, FakeSeparation, Half, in_blocks, noise
 
-from majl_cli.audio import StreamResampler
 from majl_cli.errors import UsageError
 from majl_cli.inference.chunks import plan_chunks
 from majl_cli.inference.separation import separate_blocks
+from majl_cli.resample import StreamResampler
 
 
 def separated(

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy import signal
 
 import majl_cli
-from majl_cli.audio import read_audio, to_channels
+from majl_cli.audio import read_audio
 from majl_cli.data.corpora import corpora
 from majl_cli.evaluation import evaluate_tracks, mean_scores, mix_at
 from majl_cli.metrics.separation import global_sdr
+from majl_cli.resample import to_channels
 
 RATE = 44100  # of every file named there
 # guelcin's sections 1 to 6 carry 60 to 85 % of their energy below 40 Hz and much of the rest below 100 Hz: the room's
