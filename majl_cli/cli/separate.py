@@ -60,7 +60,7 @@ def separate(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Separate songs into stems: the vocals and what accompanies them."""
+    """Separate songs into vocals and accompaniment."""
     names = _stem_names(stems)
     _check_subtype(format, subtype)
     console = Console(json=json, quiet=quiet)

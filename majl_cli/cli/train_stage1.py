@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from majl_cli.cli.console import Console
-from majl_cli.cli.options import JsonOption, QuietOption
+from majl_cli.cli.options import DeviceOption, JsonOption, QuietOption
 from majl_cli.errors import Cancelled
 
 DataOption = Annotated[
@@ -27,7 +27,6 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as loop.steps=500. May be repeated."),
 ]
-TrainDevice = Annotated[str, typer.Option("--device", metavar="auto|cpu", help="auto takes CUDA or MPS if there is.")]
 
 
 def train_stage1(
@@ -36,7 +35,7 @@ def train_stage1(
     manifest: ManifestOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    device: TrainDevice = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of all chance.", show_default="0")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")] = False,
@@ -46,10 +45,10 @@ def train_stage1(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the joint cascade on tracks with stems and pitch (Stage I).
+    """Train the joint model on labelled tracks (Stage I).
 
-    Partly labelled tracks in the manifests take part with what they have. The best weights on the
-    validation tracks are kept in OUT/best, ready for majl separate --model OUT.
+    Tracks have stems and pitch; partly labelled ones in the manifests take part with what they have.
+    The best weights on the validation tracks are kept in OUT/best, ready for majl separate --model OUT.
     """
     import torch
 

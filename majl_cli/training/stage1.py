@@ -24,7 +24,7 @@ from majl_cli.data.augment import AugmentConfig
 from majl_cli.data.corpora import corpora
 from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import Track, accompaniment_stems, read_manifest, summary
-from majl_cli.device import make_runtime
+from majl_cli.device import make_runtime, resolve_device
 from majl_cli.errors import ConfigError, DataError, TrainingError
 from majl_cli.evaluation import evaluate_tracks, mean_scores
 from majl_cli.inference.session import Model
@@ -37,7 +37,6 @@ from majl_cli.training.losses import JointLosses, LossConfig, pitch_loss, separa
 from majl_cli.training.state import TrainState, seed_everything
 
 logger = logging.getLogger(__name__)
-DEVICES = ("auto", "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +139,7 @@ class Stage1:
     """A run: built from its configuration, resumed from its folder, trained, or only looked at (``dry_run``)."""
 
     def __init__(self, config: Stage1Config, run: Path, tracks: Iterable[Track]) -> None:
-        if config.device not in DEVICES:
-            raise ConfigError(f"no device {config.device!r} for training", f"use {' or '.join(DEVICES)}")
+        resolve_device(config.device)  # raises where it is not there; Accelerate takes the same by itself
         seed_everything(config.seed)
         self.config, self.run, self.tracks = config, run, list(tracks)
         self.precision = resolve_precision(config)
