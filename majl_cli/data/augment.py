@@ -56,6 +56,16 @@ def draw_speed(config: AugmentConfig, generator: np.random.Generator) -> float:
     return float(2.0 ** (generator.uniform(-config.resample_cents, config.resample_cents) / 1200.0))
 
 
+def without_rumble(audio: Audio, sample_rate: int, lowest_hz: float) -> Audio:
+    """The audio without what lies below ``lowest_hz``, with a slope over the half octave above it; no delay."""
+    if lowest_hz <= 0:
+        return audio
+    samples = audio.shape[-1]
+    frequencies = np.fft.rfftfreq(samples, 1.0 / sample_rate)
+    slope = np.clip(2.0 * np.log2(np.maximum(frequencies, 1e-3) / lowest_hz), 0.0, 1.0)
+    return np.fft.irfft(np.fft.rfft(audio) * slope, samples).astype(np.float32)
+
+
 def place(audio: Audio, pan_db: float, config: AugmentConfig, generator: np.random.Generator) -> Audio:
     """Swap channels, pan and turn the polarity, each by chance."""
     if config.channel_swap and len(audio) == 2 and generator.random() < 0.5:

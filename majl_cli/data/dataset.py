@@ -26,6 +26,7 @@ from majl_cli.data.augment import (
     place,
     rms,
     stutter,
+    without_rumble,
 )
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
@@ -49,7 +50,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
     """Segments of ``segment_seconds`` at ``sample_rate``, pitch labels every ``frame_seconds``.
 
     ``augment`` None gives original pairs at their own levels. ``corpus_weights`` multiply the chance of a corpus, which
-    otherwise is its share of the audio. Raises DataError if there is no target, or nothing to put it over.
+    otherwise is its share of the audio. What the target has below ``lowest_hz`` is taken out. Raises DataError if there
+    is no target, or nothing to put it over.
 
     An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``has_sources`` 1 or 0, ``f0`` (N,) in
     Hz (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``bandwidth`` in Hz up to which the sources are known, ``track``.
@@ -66,6 +68,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         augment: AugmentConfig | None,
         target: str = "vocals",
         corpus_weights: Mapping[str, float] | None = None,
+        lowest_hz: float = 0.0,
         seed: int = 0,
         length: int = 1,
     ) -> None:
@@ -75,7 +78,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.samples = round(segment_seconds * sample_rate)
         self.seconds = segment_seconds
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
-        self.augment = augment
+        self.augment, self.lowest_hz = augment, lowest_hz
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
         self.backed = [t for t in tracks if accompaniment_stems(t, target)]
         if augment is None:
@@ -104,7 +107,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         f0, known = self._pitch(track, vocals)
         backing, accompaniment = self._accompaniment(track, vocals, generator)
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
-        voice, music = vocals.audio, accompaniment.audio
+        voice, music = without_rumble(vocals.audio, self.sample_rate, self.lowest_hz), accompaniment.audio
         if config is not None:
             if generator.random() < config.stutter_probability:
                 voice, known = stutter(voice, self.sample_rate, config, generator), np.zeros_like(known)
@@ -158,6 +161,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         speed = draw_speed(config, generator)
         start = self._start(track, speed, generator)
         audio = self._excerpt(track, [(1, track.stems[self.target])], start, speed).audio
+        audio = without_rumble(audio, self.sample_rate, self.lowest_hz)
         return place(audio, config.vocals_pan_db, config, generator), _bandwidth(track) * speed
 
     def _pitch_only(self, track: Track, generator: np.random.Generator) -> dict[str, Any]:

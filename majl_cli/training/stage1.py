@@ -42,12 +42,13 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder``; ``weights`` multiply a corpus's
-    chance of being drawn."""
+    chance of being drawn; what the target has below ``lowest_hz`` is rumble and is taken out."""
 
     manifests: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     segment_seconds: float = 3.0
     weights: dict[str, float] = field(default_factory=dict)
+    lowest_hz: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,7 @@ class Stage1:
             augment=config.augment,
             target=config.model.target,
             corpus_weights=config.data.weights,
+            lowest_hz=config.data.lowest_hz,
             seed=config.seed,
             length=config.loop.steps * config.loop.accumulate * config.loop.batch_size * self.accelerator.num_processes,
         )

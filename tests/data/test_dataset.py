@@ -179,6 +179,20 @@ def test_reverb_leaves_silence_silent() -> None:
     assert not add_reverb(silence, RATE, AugmentConfig(), np.random.default_rng(0)).any()
 
 
+def test_rumble_is_taken_out_of_the_target_and_of_the_mixture(tmp_path: Path) -> None:
+    song = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    time = np.arange(5 * RATE) / RATE
+    rumbling = 0.3 * np.sin(2 * np.pi * 220 * time) + 0.3 * np.sin(2 * np.pi * 20 * time)
+    soundfile.write(song.stems["vocals"].path, rumbling, RATE, subtype="FLOAT")
+    plain, cut = (dataset([song], None, lowest_hz=hertz)[0] for hertz in (0.0, 50.0))
+    for item, left in ((plain, True), (cut, False)):
+        for audio in (item["sources"][0, 0], item["mixture"][0]):
+            spectrum = torch.fft.rfft(audio).abs()
+            assert spectrum[220] > 1000
+            assert (spectrum[20] > 1000) == left
+    assert torch.equal(cut["sources"].sum(dim=0), cut["mixture"])
+
+
 def test_stutter_repeats_one_slice_and_hides_the_pitch(tmp_path: Path) -> None:
     config = AugmentConfig(stutter_seconds=(0.1, 0.1))
     noise = np.random.default_rng(1).standard_normal((2, RATE)).astype(np.float32)

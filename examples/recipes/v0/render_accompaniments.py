@@ -1,6 +1,7 @@
 """Render music without singing from MIDI files with randomly drawn synthesizer sounds: pads, organs, bells, plucks.
 
     python examples/recipes/v0/render_accompaniments.py ../shared/data/labels_only/pop909_midi_100.tar.gz runs/rendered
+    python examples/recipes/v0/render_accompaniments.py ... runs/chimes --sounds chime --count 60
 
 The recordings at hand hold little full-band music: a model trained on them alone takes a steady synthesizer pad for a
 voice. Steadiness is the cue these renderings teach. The same seed gives the same files.
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 RATE = 44100
 SECONDS = 30
+SOUNDS = {"pad": 0.4, "organ": 0.15, "bell": 0.2, "pluck": 0.25}  # the chance of each; "chime" has to be asked for
 TOP_FREQUENCY = 16000.0
 Audio = NDArray[np.float32]
 Note = tuple[float, float, int]  # onset and length in seconds, MIDI number
@@ -40,7 +42,7 @@ class Sound:
 
 
 def draw_sound(kind: str, generator: np.random.Generator) -> Sound:
-    """A sound of that kind: "pad", "organ", "bell" or "pluck"."""
+    """A sound of that kind: "pad", "organ", "bell", "pluck" or "chime" (next to no overtones, ringing on)."""
     numbers = np.arange(1, 25, dtype=np.float64)
     amplitudes = numbers ** -generator.uniform(0.7, 2.5)
     if generator.random() < 0.3:
@@ -52,6 +54,10 @@ def draw_sound(kind: str, generator: np.random.Generator) -> Sound:
         count = int(generator.integers(4, 10))
         ratios = np.concatenate(([1.0], np.sort(generator.uniform(1.5, 9.0, count - 1))))
         amplitudes = generator.uniform(0.1, 1.0, count) / ratios ** generator.uniform(0.0, 1.0)
+    if kind == "chime":
+        amplitudes = numbers ** -generator.uniform(2.5, 6.0)
+        ratios = numbers.copy()
+        ratios[3], amplitudes[3] = generator.uniform(2.7, 10.5), generator.uniform(0.0, 0.2)
     sustained = kind in ("pad", "organ")
     return Sound(
         ratios=ratios,
@@ -138,14 +144,14 @@ def notes_of(song: mido.MidiFile, name: str) -> list[Note]:
     return notes
 
 
-def render(song: mido.MidiFile, generator: np.random.Generator) -> Audio:
+def render(song: mido.MidiFile, generator: np.random.Generator, sounds: dict[str, float]) -> Audio:
     """(samples, 2): 30 s from somewhere in the song, in two or three layers."""
     beat = 60 / generator.uniform(70, 160)
     chords, melody = notes_of(song, "PIANO"), notes_of(song, "MELODY")
     start = generator.uniform(0.0, max(note[0] for note in chords) * 0.7)
     shift = int(generator.integers(-6, 7))
     layers = []
-    kinds = generator.choice(["pad", "organ", "bell", "pluck"], size=3, p=[0.4, 0.15, 0.2, 0.25])
+    kinds = generator.choice(list(sounds), size=3, p=list(sounds.values()))
     for notes, kind, chance in ((chords, kinds[0], 1.0), (melody, kinds[1], 0.5), (chords, kinds[2], 0.3)):
         if generator.random() < chance:
             stretch = beat * (generator.choice([1.0, 2.0, 4.0]) if kind == "pad" else generator.choice([1.0, 2.0]))
@@ -166,7 +172,10 @@ def main() -> None:
     parser.add_argument("midi", type=Path, help="tar.gz of MIDI files with the tracks MELODY and PIANO")
     parser.add_argument("folder", type=Path, help="where the Ogg files go")
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--sounds", help="these kinds only, with commas between them, each as likely as the others")
     arguments = parser.parse_args()
+    names = arguments.sounds.split(",") if arguments.sounds else []
+    sounds = dict.fromkeys(names, 1.0 / len(names)) if names else SOUNDS
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(arguments.midi) as archive:
         members = sorted((m for m in archive.getmembers() if m.name.endswith(".mid")), key=lambda m: m.name)
@@ -174,7 +183,7 @@ def main() -> None:
             file = archive.extractfile(member)
             assert file is not None
             song = mido.MidiFile(file=io.BytesIO(file.read()))
-            audio = render(song, np.random.default_rng([0, number]))
+            audio = render(song, np.random.default_rng([0, number]), sounds)
             soundfile.write(arguments.folder / f"{Path(member.name).stem}.ogg", audio, RATE)
     print(f"{arguments.folder}: {len(members[: arguments.count])} files of {SECONDS} s")
 

@@ -9,6 +9,7 @@ Letters: B batch, S stems, C channels, T samples, N frames, F bins.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,7 +29,8 @@ class UNetConfig:
     ``low_bins`` STFT bins pass through the network (a multiple of patch * 2 ** (levels - 1)); ``widths`` are the
     channels per level, each level halving frames and bins; ``blocks`` residual blocks per level on either side;
     ``squeeze`` divides a level's bins to give the bottleneck of its frequency-wise linear block; ``high_bands``
-    gains cover the bins above (0: there are none, ``low_bins`` is all but the last bin).
+    gains cover the bins above (0: there are none, ``low_bins`` is all but the last bin). Below ``lowest_hz`` the
+    stems have nothing: for vocals, whatever is there is rumble, of the room or of the music.
     """
 
     sample_rate: int = 44100
@@ -43,6 +45,7 @@ class UNetConfig:
     squeeze: int = 8
     high_bands: int = 32
     segment: float = 12.0
+    lowest_hz: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks):
@@ -115,6 +118,7 @@ class UNet(SeparationModule):
         self.stride = config.hop_length * self.time_factor
         self.context = self._context_frames() * config.hop_length / config.sample_rate
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+        self.silent_bins = math.ceil(config.lowest_hz * config.n_fft / config.sample_rate)
 
         masks = 2 * config.channels * config.patch
         self.stem = ConvNorm(masks, config.widths[0])
@@ -158,6 +162,8 @@ class UNet(SeparationModule):
         features = self._features(patchify(x, 1, config.patch).contiguous(memory_format=torch.channels_last))
         mask = unpatchify(self.mask(features).float(), 1, config.patch)
         mask = mask.view(batch, len(self.stems), channels, 2, frames, config.low_bins)
+        if self.silent_bins:
+            mask = functional.pad(mask[..., self.silent_bins :], (self.silent_bins, 0))
         real, imaginary = mask[:, :, :, 0], mask[:, :, :, 1]
         if self.high is None:
             missing = spectrum.shape[-1] - config.low_bins
