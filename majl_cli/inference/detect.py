@@ -16,6 +16,7 @@ from majl_cli.models.joint import JointModel
 
 # A solo voice keeps most of its energy when "the accompaniment" is taken away from it, a song does not.
 ACCOMPANIMENT_LIMIT_DB = -15.0
+RUMBLE_HZ = 100.0  # what lies below says nothing about who sings, and may be most of a solo recording's energy
 EXCERPT_PIECES, PIECE_SECONDS, SEARCH_SECONDS = 4, 5, 120
 
 
@@ -24,20 +25,26 @@ def detect_input(
 ) -> tuple[str, float]:
     """Whether it is "vocals" or a "mixture", and the accompaniment's level relative to the input in dB that decided.
 
-    The loudest 20 s of the first two minutes are separated; if mixture - vocals lies below -15 dB of the mixture, or
-    all is silent (-inf), the input is a solo voice.
+    The loudest 20 s of the first two minutes are separated; if mixture - vocals lies below -15 dB of the mixture, both
+    taken above 100 Hz, or all is silent (-inf), the input is a solo voice.
     """
     excerpt = loudest_excerpt(blocks, sample_rate)
-    energy = float(np.square(excerpt, dtype=np.float64).sum())
+    energy = _energy(excerpt, sample_rate)
     if energy == 0:
         return "vocals", -math.inf
     separated = separate_blocks(
         model.separation, [excerpt], sample_rate, channels, runtime=runtime, stems=(model.target,), target=model.target
     )
     estimate = np.concatenate([block[model.target] for block in separated])
-    rest = float(np.square(excerpt - estimate, dtype=np.float64).sum())
+    rest = _energy(excerpt - estimate, sample_rate)
     level = 10.0 * math.log10(rest / energy) if rest else -math.inf
     return ("vocals" if level < ACCOMPANIMENT_LIMIT_DB else "mixture"), level
+
+
+def _energy(audio: Block, sample_rate: int) -> float:
+    """Of (samples, C), above ``RUMBLE_HZ``."""
+    spectrum = np.fft.rfft(audio, axis=0)
+    return float(np.square(np.abs(spectrum[math.ceil(RUMBLE_HZ * len(audio) / sample_rate) :])).sum())
 
 
 def loudest_excerpt(blocks: Iterable[Block], sample_rate: int) -> Block:

@@ -192,6 +192,22 @@ def test_what_is_left_beside_the_vocals_decides_what_the_input_is(share: float, 
         assert level == pytest.approx(20 * np.log10(1 - share), abs=0.01)
 
 
+def test_rumble_does_not_make_a_song_of_a_solo_voice() -> None:
+    """A module that takes a loud 20 Hz tone away, and nothing else."""
+
+    class TakesRumble(Half):
+        def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+            spectrum = torch.fft.rfft(mixture)
+            spectrum[..., torch.fft.rfftfreq(mixture.shape[-1], 1 / 1000) < 50] = 0
+            return torch.fft.irfft(spectrum, n=mixture.shape[-1])[:, None]
+
+    time = np.arange(2000) / 1000
+    audio = 0.1 * np.sin(2 * np.pi * 250 * time) + np.sin(2 * np.pi * 20 * time)
+    model = fake_model(TakesRumble()).joint
+    decided, _ = detect_input(model, [audio[:, None].astype(np.float32)], 1000, 1, runtime=RUNTIME)
+    assert decided == "vocals"
+
+
 def test_silence_needs_no_separation() -> None:
     model = fake_model().joint
     assert detect_input(model, [np.zeros((500, 1), np.float32)], 1000, 1, runtime=RUNTIME) == ("vocals", -np.inf)
