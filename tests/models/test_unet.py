@@ -29,3 +29,18 @@ def test_sizes_that_do_not_fit_are_refused_with_ones_that_do() -> None:
     assert caught.value.hint == "use 96"
     with pytest.raises(ConfigError, match="2 widths but 1 blocks"):
         build_separation("unet", {"widths": [8, 12], "blocks": [1]})
+
+
+def test_shifts_average_positions_of_the_grid_in_evaluation_only() -> None:
+    options = SEPARATION["unet"]["16 kHz mono"]
+    torch.manual_seed(0)
+    once = build_separation("unet", options)
+    twice = build_separation("unet", {**options, "shifts": 2})
+    twice.load_state_dict(once.state_dict())
+    mixture = torch.randn(1, 1, 5000)
+    assert torch.equal(once.train()(mixture), twice.train()(mixture))
+    twice.load_state_dict(once.state_dict())
+    once.eval(), twice.eval()
+    with torch.no_grad():
+        later = once(torch.nn.functional.pad(mixture, (32, 0)))[..., 32:]
+        assert torch.allclose(twice(mixture), (once(mixture) + later) / 2, atol=1e-6)

@@ -1,6 +1,6 @@
-"""Write a run's best checkpoint as the embedded model: float16 weights, and the voicing threshold it shall have.
+"""Write a run's best checkpoint as the embedded model: float16 weights, averaging over two positions of the grid.
 
-    python examples/recipes/v0/export.py runs/v0 majl_cli/weights/majl-base --voicing-threshold 0.5
+    python examples/recipes/v0/export.py runs/v0 majl_cli/weights/majl-base
 
 The model card, README.md beside the weights, is kept.
 """
@@ -20,12 +20,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run folder or checkpoint")
     parser.add_argument("folder", type=Path, help="where the checkpoint goes")
-    parser.add_argument("--voicing-threshold", type=float, help="confidence from which a frame is voiced")
+    parser.add_argument("--shifts", type=int, default=2, help="positions of the STFT's grid to average over")
     arguments = parser.parse_args()
     joint, info = load_checkpoint(find_checkpoint(str(arguments.run)))
     names = {kind: info.architecture[kind]["name"] for kind in ("separation", "pitch")}
-    if arguments.voicing_threshold is not None:
-        joint.pitch.config = dataclasses.replace(joint.pitch.config, voicing_threshold=arguments.voicing_threshold)
+    joint.separation.config = dataclasses.replace(joint.separation.config, shifts=arguments.shifts)
     card = arguments.folder / "README.md"
     text = card.read_text(encoding="utf-8") if card.exists() else None
     training = info.metadata["training"]
