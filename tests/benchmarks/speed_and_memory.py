@@ -89,10 +89,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    if not arguments.memory:
-        measure_speed(arguments.threads)
+    # Memory first: Linux counts what this process held when it started the other one into that one's peak.
     if not arguments.speed:
         measure_memory()
+    if not arguments.memory:
+        measure_speed(arguments.threads)
 
 
 if __name__ == "__main__":
