@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+_UNET_MONO: dict[str, Any] = {
+    "sample_rate": 16000,
+    "channels": 1,
+    "n_fft": 256,
+    "hop_length": 64,
+    "low_bins": 128,
+    "patch": 4,
+    "widths": (8, 12),
+    "blocks": (1, 1),
+    "high_bands": 0,
+    "segment": 1.0,
+}
 SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
     "unet": {
-        "16 kHz mono": {
-            "sample_rate": 16000,
-            "channels": 1,
-            "n_fft": 256,
-            "hop_length": 64,
-            "low_bins": 128,
-            "patch": 4,
-            "widths": (8, 12),
-            "blocks": (1, 1),
-            "high_bands": 0,
-            "segment": 1.0,
-        },
-        "16 kHz mono, two shifts": {
-            "sample_rate": 16000,
-            "channels": 1,
-            "n_fft": 256,
-            "hop_length": 64,
-            "low_bins": 128,
-            "patch": 4,
-            "widths": (8, 12),
-            "blocks": (1, 1),
-            "high_bands": 0,
-            "segment": 1.0,
-            "shifts": 2,
-        },
+        "16 kHz mono": _UNET_MONO,
+        "16 kHz mono, two shifts": {**_UNET_MONO, "shifts": 2},
         "44.1 kHz stereo": {
             "sample_rate": 44100,
             "channels": 2,
