@@ -18,7 +18,8 @@ class SeparationModule(nn.Module, ABC):
     ``sample_rate`` in Hz, ``channels`` 1 or 2, ``stems`` the names of what is estimated, ``segment`` the
     seconds per chunk it was made for, ``context`` the seconds of neighbourhood on either side that an output
     sample depends on (None: the whole input), ``stride`` the samples by which an input may be shifted
-    so that the output shifts along exactly (chunks start on multiples of it).
+    so that the output shifts along exactly (chunks start on multiples of it). ``config``, a dataclass or a mapping,
+    holds the options it was built with: a checkpoint stores them.
     """
 
     sample_rate: int
@@ -41,7 +42,7 @@ class PitchModule(nn.Module, ABC):
 
     ``hop_length`` in samples at ``sample_rate``; ``grid`` says what the K bins are; ``voicing_threshold`` in
     [0, 1] applies to the sigmoid's maximum; ``frequency_range`` (lowest, highest) in Hz; ``segment`` and
-    ``context`` in seconds and ``stride`` in samples (a multiple of the hop) as for separation.
+    ``context`` in seconds, ``stride`` in samples (a multiple of the hop) and ``config`` as for separation.
     """
 
     sample_rate: int

@@ -37,7 +37,8 @@ def _track(root: Path, folder: Path) -> Track:
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS and path.name[0] != "."]
     stems = {path.stem.lower(): path for path in files}
     infos = {name: probe(path) for name, path in stems.items()}
-    first = _same_shape(folder, infos)
+    seconds = {name: _seconds(info) for name, info in infos.items()}
+    first = _same_shape(folder, infos, seconds)
     relative = folder.relative_to(root)
     pitch = next((folder / name for name in PITCH_FILES if (folder / name).exists()), None)
     mixture = stems.pop("mixture", None)
@@ -51,7 +52,7 @@ def _track(root: Path, folder: Path) -> Track:
         pitch=pitch,
         sample_rate=first.sample_rate,
         channels=max(info.channels for info in infos.values()),
-        duration=round(_seconds(first), 4),
+        duration=round(next(iter(seconds.values())), 4),
     )
 
 
@@ -63,7 +64,7 @@ def _seconds(info: AudioInfo) -> float:
         return sum(len(block) for block in reader.blocks()) / info.sample_rate
 
 
-def _same_shape(folder: Path, infos: dict[str, AudioInfo]) -> AudioInfo:
+def _same_shape(folder: Path, infos: dict[str, AudioInfo], seconds: dict[str, float]) -> AudioInfo:
     """The first stem's header; all must have its rate and, to a tenth of a second, its length."""
     (first_name, first), *others = infos.items()
     for name, info in others:
@@ -72,9 +73,9 @@ def _same_shape(folder: Path, infos: dict[str, AudioInfo]) -> AudioInfo:
                 f"{folder}: {first_name} has {first.sample_rate} Hz, {name} {info.sample_rate} Hz",
                 "bring the stems of a track to one sample rate",
             )
-        if abs(_seconds(info) - _seconds(first)) > 0.1:
+        if abs(seconds[name] - seconds[first_name]) > 0.1:
             raise DataError(
-                f"{folder}: {first_name} lasts {_seconds(first):.2f} s, {name} {_seconds(info):.2f} s",
+                f"{folder}: {first_name} lasts {seconds[first_name]:.2f} s, {name} {seconds[name]:.2f} s",
                 "cut or pad the stems of a track to one length",
             )
     return first
