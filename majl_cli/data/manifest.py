@@ -16,14 +16,16 @@ from majl_cli.files import aside_path
 
 LABELS = ("full", "mss", "pe", "vocals", "accompaniment", "mixture")
 PITCH_FORMATS = ("csv", "agree-csv", "pv")
+PSEUDO = ("", "pitch", "stems")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stem:
-    """One source on disk: a file, or one ``channel`` (from 0) of it."""
+    """One source on disk: a file, one ``channel`` (from 0) of it, or one audio ``stream`` (from 0) of a container."""
 
     path: Path
     channel: int | None = None
+    stream: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,12 @@ class Track:
     ``mixture`` None means the sum of the stems. ``labels``: full (stems and pitch), mss (stems), pe (mixture and
     pitch), vocals or accompaniment (that stem alone), mixture. ``duration`` in seconds. ``bandwidth`` in Hz: above it
     the recording holds nothing (None: up to half its sample rate). ``artist`` is the singer where that is known.
+    ``octave_free``: the pitch label is right up to whole octaves only; such labels teach nothing before
+    ``majl pseudolabel`` has found their octave.
+
+    Of a pseudo-labelled track, ``pseudo`` says which label a model made, "pitch" or "stems"; ``confidence`` is a CSV
+    file ``time,confidence`` per frame; ``kept`` are the runs of frames (start, end) in seconds that the filter left
+    for training (None: everything).
     """
 
     id: str
@@ -48,12 +56,23 @@ class Track:
     pitch: Path | None = None
     pitch_format: str = "csv"
     bandwidth: float | None = None
+    octave_free: bool = False
+    pseudo: str = ""
+    confidence: Path | None = None
+    kept: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of data the track came from, whatever labels a model has added since: full, mss, pe, ..."""
+        return {"": self.labels, "pitch": "mss", "stems": "pe"}[self.pseudo]
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
             raise DataError(f"track {self.id}: labels {self.labels!r}", f"use one of {', '.join(LABELS)}")
         if self.pitch_format not in PITCH_FORMATS:
             raise DataError(f"track {self.id}: pitch_format {self.pitch_format!r}", f"use {', '.join(PITCH_FORMATS)}")
+        if self.pseudo not in PSEUDO:
+            raise DataError(f"track {self.id}: pseudo {self.pseudo!r}", "use pitch or stems, or leave it out")
         if not self.stems and self.mixture is None:
             raise DataError(f"track {self.id}: neither stems nor a mixture", "give one of them")
 
@@ -124,12 +143,13 @@ def _to_json(track: Track, folder: Path) -> dict[str, Any]:
         return Path(os.path.relpath(path, folder)).as_posix()
 
     def stem(value: Stem) -> dict[str, Any]:
-        return {"path": relative(value.path)} | ({} if value.channel is None else {"channel": value.channel})
+        places = {"channel": value.channel, "stream": value.stream}
+        return {"path": relative(value.path)} | {name: place for name, place in places.items() if place is not None}
 
     row: dict[str, Any] = {}
     for item in dataclasses.fields(track):
         value = getattr(track, item.name)
-        if item.name not in _REQUIRED and (value is None or value == "" or value == {}):
+        if item.name not in _REQUIRED and (value is None or value is False or value in ("", {})):
             continue
         if isinstance(value, Path):
             value = relative(value)
@@ -143,7 +163,7 @@ def _to_json(track: Track, folder: Path) -> dict[str, Any]:
 
 def _from_json(line: str, folder: Path, where: str) -> Track:
     def stem(value: Any) -> Stem:
-        return Stem(path=folder / value["path"], channel=value.get("channel"))
+        return Stem(path=folder / value["path"], channel=value.get("channel"), stream=value.get("stream"))
 
     try:
         row = json.loads(line)
@@ -158,8 +178,11 @@ def _from_json(line: str, folder: Path, where: str) -> Track:
         if row.get("mixture") is not None:
             row["mixture"] = stem(row["mixture"])
         row["stems"] = {name: stem(value) for name, value in row.get("stems", {}).items()}
-        if row.get("pitch") is not None:
-            row["pitch"] = folder / row["pitch"]
+        for name in ("pitch", "confidence"):
+            if row.get(name) is not None:
+                row[name] = folder / row[name]
+        if row.get("kept") is not None:
+            row["kept"] = tuple((float(start), float(end)) for start, end in row["kept"])
         return Track(**row)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{where}: not a track: {error}", "each line is one JSON object; see the docs") from error

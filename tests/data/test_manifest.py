@@ -80,3 +80,33 @@ def test_missing_manifest_and_double_ids_are_refused(tmp_path: Path) -> None:
 def test_summary_counts_by_corpus_split_and_labels(tmp_path: Path) -> None:
     rows = summary(tracks_in(tmp_path))
     assert rows == {"c/train/pe": "1 tracks, 0.00 h", "c/validation/full": "1 tracks, 0.00 h"}
+
+
+def test_what_a_pseudo_labelled_track_carries_survives_the_file(tmp_path: Path) -> None:
+    track = Track(
+        id="a",
+        corpus="c",
+        labels="full",
+        sample_rate=16000,
+        channels=1,
+        duration=2.0,
+        mixture=Stem(path=tmp_path / "a.stem.mp4", stream=0),
+        stems={"vocals": Stem(path=tmp_path / "a.stem.mp4", stream=4)},
+        pitch=tmp_path / "a.csv",
+        octave_free=True,
+        pseudo="pitch",
+        confidence=tmp_path / "confidence.csv",
+        kept=((0.0, 0.5), (1.0, 1.75)),
+    )
+    path = tmp_path / "manifest.jsonl"
+    write_manifest(path, [track])
+    assert read_manifest(path) == [track]
+    assert track.bucket == "mss"
+
+
+def test_an_unknown_kind_of_pseudo_label_is_refused() -> None:
+    with pytest.raises(DataError, match="pseudo 'all'"):
+        Track(
+            id="a", corpus="c", labels="full", sample_rate=1, channels=1, duration=1.0,
+            mixture=Stem(path=Path("a")), pseudo="all",
+        )  # fmt: skip
