@@ -52,8 +52,9 @@ def train_stage1(
     """
     import torch
 
+    from majl_cli.data.sources import load_tracks
     from majl_cli.training.presets import resolve_config
-    from majl_cli.training.stage1 import Stage1, Stage1Config, load_tracks
+    from majl_cli.training.stage1 import Stage1, Stage1Config
 
     console = Console(json=json, quiet=quiet)
     flags = [f"device={device}"] if device != "auto" else []
@@ -64,7 +65,7 @@ def train_stage1(
     )
     if threads:
         torch.set_num_threads(threads)
-    stage = Stage1(settings, out, load_tracks(settings.data))
+    stage = Stage1(settings, out, load_tracks(manifests=settings.data.manifests, folders=settings.data.folders))
     speaks = stage.accelerator.is_main_process  # of several processes, one
     if not speaks:
         json, console = False, Console(json=False, quiet=True)

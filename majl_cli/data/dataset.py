@@ -28,7 +28,7 @@ from majl_cli.data.augment import (
     stutter,
     without_rumble,
 )
-from majl_cli.data.labels import PitchLabels, frames_from_labels, read_pitch
+from majl_cli.data.labels import PitchLabels, frames_from_labels, read_confidence, read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.errors import DataError
 from majl_cli.resample import resample, to_channels
@@ -46,15 +46,29 @@ class Excerpt:
     speed: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What is known of a segment, one value a frame (N,); ``bandwidth`` in Hz."""
+
+    f0: NDArray[np.float64]
+    pitch_known: NDArray[np.bool_]
+    sources_known: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
+    pseudo: bool
+    bandwidth: float
+
+
 class SegmentDataset(Dataset[dict[str, Any]]):
     """Segments of ``segment_seconds`` at ``sample_rate``, pitch labels every ``frame_seconds``.
 
     ``augment`` None gives original pairs at their own levels. ``corpus_weights`` multiply the chance of a corpus, which
-    otherwise is its share of the audio. What the target has below ``lowest_hz`` is taken out. Raises DataError if there
-    is no target, or nothing to put it over.
+    otherwise is its share of the audio; ``buckets`` (full, mss, pe, ...) then say which share of the segments each
+    bucket gives, and one that is not named gives none (empty: all as they are). What the target has below ``lowest_hz``
+    is taken out. Raises DataError if there is no target, or nothing to put it over.
 
-    An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``has_sources`` 1 or 0, ``f0`` (N,) in
-    Hz (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``bandwidth`` in Hz up to which the sources are known, ``track``.
+    An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``sources_known`` (N,) 1 or 0, ``f0``
+    (N,) in Hz (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``confidence`` (N,) in [0, 1] of pseudo-labels (1 of true
+    ones), ``pseudo`` 1 where a model made a label, ``bandwidth`` in Hz up to which the sources are known, ``track``.
     """
 
     def __init__(
@@ -68,6 +82,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         augment: AugmentConfig | None,
         target: str = "vocals",
         corpus_weights: Mapping[str, float] | None = None,
+        buckets: Mapping[str, float] | None = None,
         lowest_hz: float = 0.0,
         seed: int = 0,
         length: int = 1,
@@ -79,6 +94,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.seconds = segment_seconds
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
         self.augment, self.lowest_hz = augment, lowest_hz
+        if buckets:
+            tracks = [track for track in tracks if buckets.get(track.bucket, 0.0) > 0]
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
         self.backed = [t for t in tracks if accompaniment_stems(t, target)]
         if augment is None:
@@ -86,12 +103,12 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         if not self.sung or not self.backed:
             missing = f"no track with {target}" if not self.sung else "no track with an accompaniment"
             raise DataError(missing, f"training needs {target} and something to mix them with")
-        weights = corpus_weights or {}
-        self._sung_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.sung])
-        self._backed_ends = np.cumsum([t.duration * weights.get(t.corpus, 1.0) for t in self.backed])
+        self._sung_ends = _ends(self.sung, corpus_weights or {}, buckets or {})
+        self._backed_ends = _ends(self.backed, corpus_weights or {}, buckets or {})
         if not (self._sung_ends[-1] > 0 and self._backed_ends[-1] > 0):
             raise DataError("all training tracks have the weight or the duration 0", "give a corpus a weight above 0")
         self._labels: dict[Path, PitchLabels] = {}
+        self._confidences: dict[Path, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def __len__(self) -> int:
         return self.length
@@ -106,6 +123,11 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         vocals = self._excerpt(track, [(1, track.stems[self.target])], self._start(track, speed, generator), speed)
         f0, known = self._pitch(track, vocals)
         backing, accompaniment = self._accompaniment(track, vocals, generator)
+        times, other_times = self._times(vocals), self._times(accompaniment)
+        sources_known = np.ones(len(times), bool)
+        for made, when in ((track, times), (backing, other_times)):
+            if made.pseudo == "stems":
+                sources_known &= _kept(made, when)
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
         voice, music = without_rumble(vocals.audio, self.sample_rate, self.lowest_hz), accompaniment.audio
         if config is not None:
@@ -131,7 +153,15 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             gain = np.float32(level_gain(voice + music, config, generator))
             voice, music = voice * gain, music * gain
         sources = torch.from_numpy(np.stack((voice, music)).astype(np.float32))
-        return _item(sources.sum(dim=0), sources, 1.0, f0, known, bandwidth, f"{track.id} + {backing.id}")
+        labels = Labels(
+            f0=f0,
+            pitch_known=known,
+            sources_known=sources_known,
+            confidence=self._confidence(track, times),
+            pseudo=bool(track.pseudo),
+            bandwidth=bandwidth,
+        )
+        return _item(sources.sum(dim=0), sources, labels, f"{track.id} + {backing.id}")
 
     def _accompaniment(self, track: Track, vocals: Excerpt, generator: np.random.Generator) -> tuple[Track, Excerpt]:
         """The track's own accompaniment at the vocals' place and speed, or another track's anywhere."""
@@ -148,6 +178,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self, level: float, config: AugmentConfig, generator: np.random.Generator
     ) -> tuple[Audio, float]:
         track = _draw(self.backed, self._backed_ends, generator)
+        if track.pseudo == "stems":  # may hold some of the voice, and nothing would mask it
+            return np.zeros((self.channels, self.samples), np.float32), np.inf
         stems = accompaniment_stems(track, self.target)
         audio = self._excerpt(track, stems, self._start(track, 1.0, generator), 1.0).audio
         audio = place(audio, config.accompaniment_pan_db, config, generator)
@@ -156,7 +188,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
     def _second_vocals(self, config: AugmentConfig, generator: np.random.Generator) -> tuple[Audio, float]:
         """Another voice (C, T), and the bandwidth it is known in."""
         track = _draw(self.sung, self._sung_ends, generator)
-        if self.target not in track.stems:
+        if self.target not in track.stems or track.pseudo == "stems":
             return np.zeros((self.channels, self.samples), np.float32), np.inf
         speed = draw_speed(config, generator)
         start = self._start(track, speed, generator)
@@ -171,12 +203,27 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         f0, known = self._pitch(track, excerpt)
         mixture = torch.from_numpy(excerpt.audio)
         sources = torch.stack((torch.zeros_like(mixture), mixture))
-        return _item(mixture, sources, 0.0, f0, known, self.sample_rate / 2, track.id)
+        labels = Labels(
+            f0=f0,
+            pitch_known=known,
+            sources_known=np.zeros(len(f0), bool),
+            confidence=np.ones(len(f0)),
+            pseudo=False,
+            bandwidth=self.sample_rate / 2,
+        )
+        return _item(mixture, sources, labels, track.id)
 
     def _start(self, track: Track, speed: float, generator: np.random.Generator) -> float:
-        """A random start in seconds; before 0 for a track shorter than the segment, which then begins with silence."""
+        """A random start in seconds; before 0 for a track shorter than the segment, which then begins with silence.
+        Of a filtered track the middle of the segment is one of the kept moments, where the track's ends allow."""
         spare = track.duration - self.seconds * speed
-        return float(generator.uniform(min(0.0, spare), max(0.0, spare)))
+        if not track.kept:
+            return float(generator.uniform(min(0.0, spare), max(0.0, spare)))
+        lengths = np.cumsum([end - start for start, end in track.kept])
+        place = generator.uniform(0.0, float(lengths[-1]))
+        run = int(np.searchsorted(lengths, place, side="right").clip(0, len(lengths) - 1))
+        middle = track.kept[run][1] - (float(lengths[run]) - place)
+        return float(np.clip(middle - self.seconds * speed / 2, min(0.0, spare), max(0.0, spare)))
 
     def _excerpt(self, track: Track, stems: Sequence[tuple[int, Stem]], start: float, speed: float) -> Excerpt:
         parts = [np.float32(sign) * self._read(track, stem, start, speed) for sign, stem in stems]
@@ -199,17 +246,31 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         skip = round((start - first / rate) / speed * self.sample_rate)
         return np.ascontiguousarray(audio[skip : skip + self.samples].T)
 
+    def _times(self, excerpt: Excerpt) -> NDArray[np.float64]:
+        """Where the frames lie in their track, in seconds."""
+        return (excerpt.start + self.frame_times * excerpt.speed).astype(np.float64)
+
     def _pitch(self, track: Track, excerpt: Excerpt) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """f0 and known per frame; labels move with the speed, and outside the recording nobody sings."""
         frames = len(self.frame_times)
-        if track.pitch is None:
+        if track.pitch is None or track.octave_free:
             return np.zeros(frames), np.zeros(frames, bool)
         if track.pitch not in self._labels:
             self._labels[track.pitch] = read_pitch(track)
-        times = (excerpt.start + self.frame_times * excerpt.speed).astype(np.float64)
+        times = self._times(excerpt)
         f0, known = frames_from_labels(self._labels[track.pitch], times)
         outside = (times < 0) | (times > track.duration)
-        return np.where(outside, 0.0, f0 * excerpt.speed), known | outside
+        return np.where(outside, 0.0, f0 * excerpt.speed), (known & _kept(track, times)) | outside
+
+    def _confidence(self, track: Track, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Confidence per frame; 1 for true labels and outside the recording."""
+        if track.confidence is None:
+            return np.ones(len(times))
+        if track.confidence not in self._confidences:
+            self._confidences[track.confidence] = read_confidence(track.confidence)
+        known_times, values = self._confidences[track.confidence]
+        outside = (times < 0) | (times > track.duration)
+        return np.where(outside, 1.0, np.interp(times, known_times, values))
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -221,24 +282,44 @@ def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _item(
-    mixture: torch.Tensor,
-    sources: torch.Tensor,
-    has_sources: float,
-    f0: NDArray[np.float64],
-    known: NDArray[np.bool_],
-    bandwidth: float,
-    track: str,
-) -> dict[str, Any]:
+def _item(mixture: torch.Tensor, sources: torch.Tensor, labels: Labels, track: str) -> dict[str, Any]:
     return {
         "mixture": mixture,
         "sources": sources,
-        "has_sources": torch.tensor(has_sources),
-        "f0": torch.from_numpy(f0.astype(np.float32)),
-        "pitch_known": torch.from_numpy(known.astype(np.float32)),
-        "bandwidth": torch.tensor(bandwidth, dtype=torch.float32),
+        "sources_known": torch.from_numpy(labels.sources_known.astype(np.float32)),
+        "f0": torch.from_numpy(labels.f0.astype(np.float32)),
+        "pitch_known": torch.from_numpy(labels.pitch_known.astype(np.float32)),
+        "confidence": torch.from_numpy(labels.confidence.astype(np.float32)),
+        "pseudo": torch.tensor(float(labels.pseudo)),
+        "bandwidth": torch.tensor(labels.bandwidth, dtype=torch.float32),
         "track": track,
     }
+
+
+def _kept(track: Track, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which moments the filter left, (N,); outside the recording there is silence, and nothing to doubt."""
+    if track.kept is None:
+        return np.ones(len(times), bool)
+    edges = np.array(track.kept, dtype=np.float64).reshape(-1)  # start, end, start, end, ...
+    inside = np.searchsorted(edges, times, side="right") % 2 == 1
+    return inside | (times < 0) | (times > track.duration)
+
+
+def _ends(
+    tracks: Sequence[Track], corpus_weights: Mapping[str, float], buckets: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Ends of the intervals in which a random number draws each track."""
+    weights = np.array([_seconds(track) * corpus_weights.get(track.corpus, 1.0) for track in tracks], dtype=np.float64)
+    for bucket, share in buckets.items():
+        mine = np.array([track.bucket == bucket for track in tracks])
+        if mine.any() and weights[mine].sum() > 0:
+            weights[mine] *= share / weights[mine].sum()
+    return np.cumsum(weights)
+
+
+def _seconds(track: Track) -> float:
+    """What there is to draw from."""
+    return track.duration if track.kept is None else sum(end - start for start, end in track.kept)
 
 
 def _bandwidth(track: Track) -> float:

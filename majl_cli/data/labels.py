@@ -78,6 +78,14 @@ def frames_from_labels(labels: PitchLabels, frame_times: Floats) -> tuple[Floats
     return np.where(close, between, frequencies[nearest]), known[nearest] & inside
 
 
+def read_confidence(path: Path) -> tuple[Floats, Floats]:
+    """The confidence of pseudo-labels, ``time,confidence`` with a header line: times (N,) in s, values (N,)."""
+    rows = _numbers(path, delimiter=",", skip=1)
+    if rows.shape[1] != 2:
+        raise DataError(f"{path}: {rows.shape[1]} columns", "a confidence CSV has time and confidence")
+    return rows[:, 0], rows[:, 1]
+
+
 def _numbers(path: Path, *, delimiter: str | None, skip: int) -> Floats:
     try:
         rows = np.loadtxt(path, delimiter=delimiter, skiprows=skip, ndmin=2, encoding="utf-8")

@@ -26,10 +26,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from majl_cli.errors import ConfigError, MajlError, TrainingError
 from majl_cli.files import aside_path
-from majl_cli.training.losses import JointLosses
 from majl_cli.training.state import TrainState
+from majl_cli.training.step import Batch, JointLosses, LabelCounts, count_labels
 
-Batch = dict[str, Any]
 Listener = Callable[[dict[str, Any]], None]
 PRECISIONS = ("auto", "bf16", "no")
 
@@ -123,7 +122,7 @@ def fit(
     state: TrainState,
     dataset: Dataset[Batch],
     collate: Callable[[list[Any]], Batch],
-    compute: Callable[[nn.Module, Batch], JointLosses],
+    compute: Callable[[nn.Module, Batch, LabelCounts], JointLosses],
     validate: Callable[[], dict[str, float]],
     keep_best: Callable[[dict[str, float]], None],
     config: LoopConfig,
@@ -141,23 +140,20 @@ def fit(
     model.train()
     with _interruptible() as interrupted:
         clock = time.perf_counter()
-        for batch in loader:
-            if isinstance(batch, MajlError):
-                raise batch
-            batch = {k: v.to(accelerator.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-            with accelerator.accumulate(model):
-                with accelerator.autocast():
-                    losses = compute(model, batch)
-                _check_finite(losses, batch, state.step)
-                accelerator.backward(losses.total)
-                if accelerator.sync_gradients:
-                    norm = float(accelerator.clip_grad_norm_(model.parameters(), config.clip_norm))
-                    if not math.isfinite(norm):
-                        raise _not_finite("gradient", batch["track"], state.step)
-                optimizer.step()
-                optimizer.zero_grad()
-            if not accelerator.sync_gradients:
-                continue
+        for batches in _steps(loader, config.accumulate, accelerator.device):
+            counts = _over_all(count_labels(batches), accelerator)
+            for batch in batches:
+                with accelerator.accumulate(model):
+                    with accelerator.autocast():
+                        losses = compute(model, batch, counts)
+                    _check_finite(losses, batch, state.step)
+                    accelerator.backward(losses.total)
+                    if accelerator.sync_gradients:
+                        norm = float(accelerator.clip_grad_norm_(model.parameters(), config.clip_norm))
+                        if not math.isfinite(norm):
+                            raise _not_finite("gradient", batch["track"], state.step)
+                    optimizer.step()
+                    optimizer.zero_grad()
             state.scheduler.step()
             state.ema.update_parameters(accelerator.unwrap_model(model))
             state.step += 1
@@ -180,6 +176,26 @@ def fit(
                 state.save(run)
             if interrupted:
                 raise KeyboardInterrupt
+
+
+def _steps(loader: Iterator[Batch | MajlError], accumulate: int, device: torch.device) -> Iterator[list[Batch]]:
+    """The batches of one optimiser step at a time, on the device. Raises what a track's file has wrong."""
+    batches: list[Batch] = []
+    for batch in loader:
+        if isinstance(batch, MajlError):
+            raise batch
+        batches.append({k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()})
+        if len(batches) == accumulate:
+            yield batches
+            batches = []
+
+
+def _over_all(counts: LabelCounts, accelerator: Accelerator) -> LabelCounts:
+    """The counts of all processes together."""
+    if accelerator.num_processes == 1:
+        return counts
+    both = accelerator.reduce(torch.stack((counts.sources, counts.pitch)), "sum")
+    return LabelCounts(sources=both[0], pitch=both[1], shares=counts.shares * accelerator.num_processes)
 
 
 class Log:
@@ -280,8 +296,7 @@ def _record(state: TrainState, losses: JointLosses, norm: float) -> dict[str, An
         "loss": round(losses.total.item(), 5),
         "loss_mss": round(losses.separation.item(), 5),
         "loss_pe": round(losses.pitch.item(), 5),
-        "omega_mss": round(losses.omega_mss, 4),
-        "omega_pe": round(losses.omega_pe, 4),
+        **{key: round(value, 4) for key, value in losses.log.items()},
         "gradient_norm": round(norm, 4),
         "learning_rate": state.scheduler.get_last_lr()[0],
         "seconds": round(state.seconds, 2),

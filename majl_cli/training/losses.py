@@ -1,7 +1,7 @@
-"""Losses per example and per frame, before any weighting.
+"""Losses per frame, before any weighting.
 
-Order of operations everywhere: mask what has no label, weight by omega, then mean over what is left. An example
-without a pitch label therefore has exactly zero pitch gradient, and one without stems no separation gradient.
+Order of operations everywhere: mask what has no label, weight by omega, then mean over what is left. A frame
+without a pitch label therefore has exactly zero pitch gradient, and one without sources no separation gradient.
 
 Letters: B batch, S sources, C channels, T samples, N frames, K pitch bins.
 """
@@ -31,31 +31,26 @@ class LossConfig:
     pitch_sigma_cents: float = 25.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointLosses:
-    """``separation`` and ``pitch`` are the means before weighting (scalars, 0 where nothing is labelled);
-    ``per_example`` (B,) is their unreduced sum, for naming the track a NaN came from."""
-
-    total: Tensor
-    separation: Tensor
-    pitch: Tensor
-    per_example: Tensor
-    omega_mss: float
-    omega_pe: float
-
-
 def separation_loss(
-    estimate: Tensor, reference: Tensor, mixture: Tensor, bandwidth: Tensor, sample_rate: int, config: LossConfig
+    estimate: Tensor,
+    reference: Tensor,
+    mixture: Tensor,
+    bandwidth: Tensor,
+    sample_rate: int,
+    config: LossConfig,
+    *,
+    frames: int,
 ) -> Tensor:
-    """Loss (B,) of the target and, through mixture - target, of the accompaniment; all inputs (B, C, T).
+    """Loss (B, N) of the target and, through mixture - target, of the accompaniment; all audio (B, C, T).
 
-    ``bandwidth`` (B,) in Hz: above it the labels of an example are unknown (a band-limited recording), so neither
-    waveform nor spectrum is compared there.
+    The segment is cut into N = ``frames`` pieces; the mean over them is the segment's loss. ``bandwidth`` (B,) in Hz:
+    above it the labels of an example are unknown (a band-limited recording), so neither waveform nor spectrum
+    is compared there.
     """
     level = mixture.abs().mean(dim=(1, 2)) + 1e-4
     # The accompaniment's waveform error is the target's with the sign turned: counted once.
     error = _band_limit(estimate - reference, bandwidth, sample_rate)
-    loss = config.waveform_weight * error.abs().mean(dim=(1, 2)) / level
+    loss = config.waveform_weight * _pieces(error.abs().mean(dim=1), frames) / level[:, None]
     if not config.stft_weight:
         return loss
     for n_fft in config.stft_sizes:
@@ -65,8 +60,8 @@ def separation_loss(
         scale = (_magnitude(whole) * known).mean(dim=(1, 2, 3)) + 1e-4
         difference = (_magnitude(estimated) - _magnitude(true)).abs()
         difference = difference + (_magnitude(whole - estimated) - _magnitude(whole - true)).abs()
-        difference = (difference * known).mean(dim=(1, 2, 3)) / 2
-        loss = loss + config.stft_weight * difference / scale / len(config.stft_sizes)
+        difference = _pieces((difference * known).mean(dim=(1, 2)) / 2, frames)
+        loss = loss + config.stft_weight * difference / scale[:, None] / len(config.stft_sizes)
     return loss
 
 
@@ -85,10 +80,15 @@ def pitch_loss(logits: Tensor, f0: Tensor, grid: PitchGrid, sigma_cents: float =
     return functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(dim=-1)
 
 
-def weighted_mean(values: Tensor, known: Tensor, weights: Tensor | float = 1.0) -> Tensor:
-    """Mean of weights * values over the elements where ``known`` is not 0; 0 if there are none."""
+def weighted_sum(values: Tensor, known: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """Sum of weights * values over the elements where ``known`` is not 0; the others have no gradient at all."""
     kept = torch.where(known > 0, values, torch.zeros_like(values))
-    return (kept * weights * known).sum() / known.sum().clamp_min(1.0)
+    return (kept * weights * known).sum()
+
+
+def _pieces(values: Tensor, count: int) -> Tensor:
+    """Means (B, count) of ``count`` pieces of (B, n), nearly equal and without gaps."""
+    return functional.adaptive_avg_pool1d(values[:, None], count)[:, 0]
 
 
 def _band_limit(audio: Tensor, bandwidth: Tensor, sample_rate: int) -> Tensor:

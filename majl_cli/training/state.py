@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from majl_cli.errors import TrainingError
 from majl_cli.files import aside_path
 from majl_cli.models.joint import JointModel
+from majl_cli.training.dwhs import Weighting
 
 STATE_FILE = "checkpoints/last.pt"
 
@@ -30,6 +31,7 @@ class TrainState:
     optimizer: Optimizer
     scheduler: LambdaLR
     ema: AveragedModel
+    weighting: Weighting
     step: int = 0
     best: float = float("-inf")
     seconds: float = 0.0
@@ -58,6 +60,7 @@ class TrainState:
             self.model.load_state_dict(values["model"])
             self._load_optimizer(values)
             self.ema.load_state_dict(values["ema"])
+            self.weighting.load_state_dict(values["weighting"])
         except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(
                 f"{path}: does not belong to this model: {str(error).splitlines()[0]}",
@@ -83,6 +86,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "ema": self.ema.state_dict(),
+            "weighting": self.weighting.state_dict(),
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,

@@ -10,8 +10,9 @@ from tiny import PITCH, SEPARATION
 from majl_cli.convert import PitchGrid
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_pitch, build_separation
-from majl_cli.training.losses import LossConfig, pitch_loss, pitch_targets, separation_loss, weighted_mean
-from majl_cli.training.stage1 import joint_losses
+from majl_cli.training.dwhs import Weighting, WeightingConfig
+from majl_cli.training.losses import LossConfig, pitch_loss, pitch_targets, separation_loss, weighted_sum
+from majl_cli.training.step import Batch, JointLosses, joint_losses
 
 RATE = 16000
 
@@ -24,7 +25,11 @@ def tiny_joint() -> JointModel:
     )
 
 
-def tiny_batch(*, has_sources: float = 1.0, pitch_known: float = 1.0, size: int = 2) -> dict[str, object]:
+def losses_of(joint: JointModel, batch: Batch, variant: str = "uniform") -> JointLosses:
+    return joint_losses(joint, batch, joint, LossConfig(), Weighting(WeightingConfig(variant=variant)))
+
+
+def tiny_batch(*, sources_known: float = 1.0, pitch_known: float = 1.0, size: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(1)
     samples = RATE // 2
     sources = 0.1 * torch.randn(size, 2, 1, samples, generator=generator)
@@ -32,9 +37,11 @@ def tiny_batch(*, has_sources: float = 1.0, pitch_known: float = 1.0, size: int 
     return {
         "mixture": sources.sum(dim=1),
         "sources": sources,
-        "has_sources": torch.full((size,), has_sources),
+        "sources_known": torch.full((size, frames), sources_known),
         "f0": torch.full((size, frames), 220.0),
         "pitch_known": torch.full((size, frames), pitch_known),
+        "confidence": torch.ones(size, frames),
+        "pseudo": torch.zeros(size),
         "bandwidth": torch.full((size,), RATE / 2),
         "track": [f"track {i}" for i in range(size)],
     }
@@ -42,7 +49,7 @@ def tiny_batch(*, has_sources: float = 1.0, pitch_known: float = 1.0, size: int 
 
 def test_separation_only_example_gives_exactly_zero_pitch_gradient() -> None:
     joint = tiny_joint()
-    losses = joint_losses(joint, tiny_batch(pitch_known=0.0), joint, LossConfig())
+    losses = losses_of(joint, tiny_batch(pitch_known=0.0))
     losses.total.backward()
     assert losses.pitch == 0
     assert all(p.grad is None or bool((p.grad == 0).all()) for p in joint.pitch.parameters())
@@ -51,7 +58,7 @@ def test_separation_only_example_gives_exactly_zero_pitch_gradient() -> None:
 
 def test_pitch_only_example_gives_exactly_zero_separation_loss_but_trains_the_cascade() -> None:
     joint = tiny_joint()
-    losses = joint_losses(joint, tiny_batch(has_sources=0.0), joint, LossConfig())
+    losses = losses_of(joint, tiny_batch(sources_known=0.0))
     losses.total.backward()
     assert losses.separation == 0
     assert next(joint.separation.parameters()).grad.abs().max() > 0
@@ -62,11 +69,11 @@ def test_unlabelled_example_changes_nothing_in_the_others_gradient() -> None:
     for poison in (0.0, 5.0):
         joint = tiny_joint().eval()  # batch norm would couple the examples
         batch = tiny_batch()
-        batch["has_sources"][1] = 0.0
+        batch["sources_known"][1] = 0.0
         batch["pitch_known"][1] = 0.0
         batch["sources"][1] += poison
         batch["f0"][1] += poison
-        joint_losses(joint, batch, joint, LossConfig()).total.backward()
+        losses_of(joint, batch).total.backward()
         gradients.append(torch.cat([p.grad.flatten() for p in joint.parameters() if p.grad is not None]))
     assert torch.equal(gradients[0], gradients[1])
 
@@ -78,7 +85,9 @@ def test_error_above_the_bandwidth_is_masked() -> None:
     mixture = reference + 0.05 * torch.sin(2 * torch.pi * 1000 * time)
     high_error = reference + 0.1 * torch.sin(2 * torch.pi * 6000 * time)
     exact, limited, full = (
-        separation_loss(estimate, reference, mixture, torch.tensor([bandwidth]), RATE, LossConfig()).item()
+        separation_loss(estimate, reference, mixture, torch.tensor([bandwidth]), RATE, LossConfig(), frames=51)
+        .mean()
+        .item()
         for estimate, bandwidth in ((reference, 8000.0), (high_error, 4000.0), (high_error, 8000.0))
     )
     assert exact == 0
@@ -91,7 +100,9 @@ def test_separation_loss_does_not_depend_on_the_level() -> None:
     estimate, reference, noise = (torch.randn(1, 1, RATE, generator=generator) for _ in range(3))
     bandwidth = torch.tensor([8000.0])
     loud, soft = (
-        separation_loss(g * estimate, g * reference, g * (reference + noise), bandwidth, RATE, LossConfig()).item()
+        separation_loss(g * estimate, g * reference, g * (reference + noise), bandwidth, RATE, LossConfig(), frames=51)
+        .mean()
+        .item()
         for g in (0.5, 0.05)
     )
     assert soft == pytest.approx(loud, rel=0.02)
@@ -117,9 +128,9 @@ def test_pitch_loss_is_smallest_at_the_right_answer() -> None:
     assert (pitch_loss(right, f0, grid) < pitch_loss(right.flip(1), f0, grid)).all()
 
 
-def test_weighted_mean_masks_before_it_weights_and_averages() -> None:
+def test_weighted_sum_masks_before_it_weights() -> None:
     values = torch.tensor([1.0, float("nan"), 3.0])
     known = torch.tensor([1.0, 0.0, 1.0])
-    assert weighted_mean(values, known) == 2.0
-    assert weighted_mean(values, known, torch.tensor([1.0, 1.0, 3.0])) == 5.0
-    assert weighted_mean(values, torch.zeros(3)) == 0.0
+    assert weighted_sum(values, known) == 4.0
+    assert weighted_sum(values, known, torch.tensor([1.0, 1.0, 3.0])) == 10.0
+    assert weighted_sum(values, torch.zeros(3)) == 0.0

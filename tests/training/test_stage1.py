@@ -18,14 +18,16 @@ import pytest
 import soundfile
 import torch
 from accelerate.state import AcceleratorState
+from test_losses import losses_of as joint_losses_of
 from test_losses import tiny_batch, tiny_joint
 
 from majl_cli.config import to_dict
+from majl_cli.data.manifest import Track
+from majl_cli.data.sources import load_tracks
 from majl_cli.errors import AudioError, ConfigError, DataError, MajlError, TrainingError
 from majl_cli.models.checkpoint import load_checkpoint
-from majl_cli.training.losses import LossConfig
 from majl_cli.training.presets import resolve_config
-from majl_cli.training.stage1 import Stage1, Stage1Config, joint_losses, load_tracks
+from majl_cli.training.stage1 import Stage1, Stage1Config
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +61,13 @@ def fresh_accelerator() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def tracks_of(config: Stage1Config) -> list[Track]:
+    return load_tracks(manifests=config.data.manifests, folders=config.data.folders)
+
+
 def stage(corpus: Path, run: Path, *assignments: str) -> Stage1:
     config = resolve_config(Stage1Config, "tiny", assignments, folders=[f"mir-1k={corpus}"])
-    return Stage1(config, run, load_tracks(config.data))
+    return Stage1(config, run, tracks_of(config))
 
 
 def losses_of(run: Path) -> list[float]:
@@ -131,7 +137,7 @@ def test_one_batch_overfits() -> None:
     optimizer = torch.optim.AdamW(joint.parameters(), lr=5e-3)
     history = []
     for _ in range(60):
-        losses = joint_losses(joint, batch, joint, LossConfig())
+        losses = joint_losses_of(joint, batch, "dwhs")
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()
@@ -251,11 +257,11 @@ def test_settings_that_cannot_be_are_refused(corpus: Path, tmp_path: Path, assig
 def test_a_run_can_be_repeated_from_its_config(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(corpus.parent)
     config = resolve_config(Stage1Config, "tiny", ["loop.steps=1"], folders=[f"mir-1k={corpus.name}"])
-    Stage1(config, tmp_path / "run", load_tracks(config.data)).train()
+    Stage1(config, tmp_path / "run", tracks_of(config)).train()
     monkeypatch.chdir(tmp_path)
     again = resolve_config(Stage1Config, str(tmp_path / "run" / "config.toml"), [])
     assert again == config
-    assert len(load_tracks(again.data)) == 4
+    assert len(tracks_of(again)) == 4
 
 
 def test_another_state_file_is_no_traceback(corpus: Path, tmp_path: Path) -> None:
@@ -283,9 +289,9 @@ def test_run_folder_of_another_model_is_refused(corpus: Path, tmp_path: Path) ->
 def test_no_data_says_what_to_give() -> None:
     config = resolve_config(Stage1Config, "tiny", [])
     with pytest.raises(DataError, match="no data given"):
-        load_tracks(config.data)
+        Stage1(config, Path("run"), tracks_of(config))
     with pytest.raises(DataError, match="--data mir1k=.*x: no such corpus"):
-        load_tracks(resolve_config(Stage1Config, "tiny", [], folders=["mir1k=x"]).data)
+        tracks_of(resolve_config(Stage1Config, "tiny", [], folders=["mir1k=x"]))
 
 
 def test_unknown_key_names_the_nearest() -> None:

@@ -1,0 +1,52 @@
+"""Stage II: the same cascade, from scratch, on fully labelled and kept pseudo-labelled tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from majl_cli.data.manifest import Track
+from majl_cli.errors import ConfigError, DataError
+from majl_cli.hub import find_checkpoint
+from majl_cli.models.checkpoint import load_checkpoint
+from majl_cli.models.joint import JointModel
+from majl_cli.training.stage import Stage
+from majl_cli.training.stage_config import StageConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage2Config(StageConfig):
+    """What Stage II depends on; ``init`` is a checkpoint to fine-tune (empty: from scratch, as the paper does)."""
+
+    init: str = ""
+
+
+class Stage2(Stage):
+    """Trains on the fully labelled bucket and on what the filter kept of the other two, a third of the segments each
+    unless ``data.buckets`` says otherwise. Single-labelled tracks without pseudo-labels are left out."""
+
+    number = 2
+    buckets = {"full": 1.0, "mss": 1.0, "pe": 1.0}
+
+    def __init__(self, config: Stage2Config, run: Path, tracks: Iterable[Track]) -> None:
+        self.init = config.init
+        chosen = [
+            track for track in tracks if track.split != "train" or track.pseudo or track.labels not in ("mss", "pe")
+        ]
+        if not any(track.pseudo for track in chosen):
+            raise DataError(
+                "no pseudo-labelled track", "run majl pseudolabel and majl filter first, and give the kept.jsonl"
+            )
+        super().__init__(config, run, chosen)
+
+    def initialise(self, joint: JointModel) -> None:
+        if not self.init:
+            return
+        given, _ = load_checkpoint(find_checkpoint(self.init))
+        weights = given.state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in joint.state_dict().items()}:
+            raise ConfigError(
+                f"{self.init}: another architecture than this run's", "give the model section it was trained with"
+            )
+        joint.load_state_dict(weights)

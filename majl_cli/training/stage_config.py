@@ -1,0 +1,85 @@
+"""The configuration of a training stage, and what follows from it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from majl_cli.data.augment import AugmentConfig
+from majl_cli.training.dwhs import WeightingConfig
+from majl_cli.training.loop import LoopConfig
+from majl_cli.training.losses import LossConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder``; ``weights`` multiply a corpus's
+    chance of being drawn; ``buckets`` say which share of the segments each bucket (full, mss, pe, vocals, ...) gives,
+    one not named gives none ({}: all tracks, each as its length says; left out: the stage's own); what the target has
+    below ``lowest_hz`` is rumble and is taken out."""
+
+    manifests: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    segment_seconds: float = 3.0
+    weights: dict[str, float] = field(default_factory=dict)
+    buckets: dict[str, float] | None = None
+    lowest_hz: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Registry names (or ``package.module:Class``) and their options."""
+
+    separation: str = "unet"
+    separation_options: dict[str, Any] = field(default_factory=dict)
+    pitch: str = "salience-cnn"
+    pitch_options: dict[str, Any] = field(default_factory=dict)
+    target: str = "vocals"
+    detach_pitch: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """``tracks`` of the validation split are scored, spread evenly over it, mixed at ``snr_db``."""
+
+    tracks: int = 16
+    snr_db: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """Everything a training run depends on; the same for both stages."""
+
+    seed: int = 0
+    device: str = "auto"
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    weighting: WeightingConfig = field(default_factory=WeightingConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    licence: str = "not stated"
+    tensorboard: bool = False
+
+
+def without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration for others to read: manifests by their file names, folders by their corpora."""
+    data = dict(config["data"])
+    data["manifests"] = [Path(item).name for item in data.get("manifests", [])]
+    data["folders"] = [item.partition("=")[0] for item in data.get("folders", [])]
+    return {**config, "data": data}
+
+
+def resolve_precision(config: StageConfig) -> str:
+    """ "bf16" or "no": for auto, bf16 where there are instructions for it, the same on every start."""
+    if config.loop.precision != "auto":
+        return config.loop.precision
+    if torch.cuda.is_available() and config.device != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    if torch.backends.mps.is_available() and config.device != "cpu":
+        return "no"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
