@@ -28,25 +28,36 @@ def require_matplotlib() -> None:
         raise DependencyError("plots need matplotlib, which is not installed", "pip install 'majl[plot]'")
 
 
-def write_plot(track: PitchTrack, target: Path | BinaryIO, *, title: str = "") -> None:
-    """A PNG: voiced f0 as a line, darker where the confidence is higher; wider for longer tracks."""
+def new_figure(*, width: float, height: float) -> Any:
+    """An empty figure, in inches. Raises DependencyError."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: Any, target: Path | BinaryIO) -> None:
+    """Write a figure at 130 dots an inch."""
+    with written_aside(target) as file, warnings.catch_warnings():
+        # A name may hold letters that the font lacks: they become boxes in the title, no more.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, format="png", dpi=130)
+
+
+def write_plot(track: PitchTrack, target: Path | BinaryIO, *, title: str = "") -> None:
+    """A PNG: voiced f0 as a line, darker where the confidence is higher; wider for longer tracks."""
     times = np.asarray(track.times)
     seconds = max(float(times[-1]), 0.1) if len(times) else 0.1
-    figure = Figure(figsize=(float(np.clip(7 + seconds / 10, 9, 36)), 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width=float(np.clip(7 + seconds / 10, 9, 36)), height=5.2)
     melody, confidence = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
     _draw_f0(melody, track)
     _draw_confidence(confidence, track)
     _draw_time_axis(confidence, seconds, width=figure.get_figwidth())
     melody.set_title(title, loc="left", fontsize=11, parse_math=False)
-    with written_aside(target) as file, warnings.catch_warnings():
-        # A file name may hold letters that the font lacks: they become boxes in the title, no more.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(file, format="png", dpi=130)
+    save_png(figure, target)
 
 
 def note_name(midi: int) -> str:
