@@ -25,12 +25,12 @@ Block = NDArray[np.float32]
 TOLERANCE_CENTS = 50.0
 WINDOW_SECONDS = 0.040
 SILENCE = 1e-8  # mean square: -80 dB full scale
-SMALLEST = 1e-7  # salience is float32: beyond 1 - 1e-7 it holds no more information
+SMALLEST, LARGEST = 1e-26, 1.0 - 1e-7  # salience is float32: beyond that it holds no more information
 
 
 def posteriorgram(salience: NDArray[np.floating], temperature: float) -> tuple[Block, Block]:
     """Salience (N, K) in [0, 1], bins independent, to the distribution (N, K) and the mass (N,) of "unvoiced"."""
-    clipped = np.clip(np.asarray(salience, dtype=np.float32), SMALLEST, 1.0 - SMALLEST)
+    clipped = np.clip(np.asarray(salience, dtype=np.float32), SMALLEST, LARGEST)
     scaled = (np.log(clipped) - np.log1p(-clipped)) / np.float32(temperature)
     top = np.maximum(scaled.max(axis=1, keepdims=True), 0.0)
     odds, unvoiced = np.exp(scaled - top), np.exp(-top)

@@ -10,6 +10,7 @@ Letters: N frames.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -151,7 +152,9 @@ def read_confidence(track: Track) -> tuple[Floats, Floats]:
     if track.confidence is None:
         raise DataError(f"track {track.id}: has no confidence", "filter what majl pseudolabel has written")
     try:
-        rows: NDArray[np.float64] = np.loadtxt(track.confidence, delimiter=",", skiprows=1, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*no data", category=UserWarning)  # an error below
+            rows: Floats = np.loadtxt(track.confidence, delimiter=",", skiprows=1, ndmin=2)
     except (OSError, ValueError) as error:
         raise DataError(f"{track.confidence}: not readable: {error}", "run majl pseudolabel again") from error
     if not rows.size or rows.shape[1] != 2 or not (np.diff(rows[:, 0]) > 0).all():

@@ -146,6 +146,8 @@ def _label(model: Model, track: Track, out: Path, temperature: float, npz: bool,
     """Do one track: its files, and its row for ``results.jsonl``."""
     kind = KIND_OF_LABELS[track.labels]
     folder = out / "tracks" / safe_name(track.id)
+    for path in folder.glob(".tmp-majl-*"):  # of a process that was killed
+        path.unlink()
     try:
         do = _label_pitch if kind == "pitch" else _label_stems
         heard, confidence, files, clipped = do(model, track, folder, temperature, stop)
