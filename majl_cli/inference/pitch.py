@@ -114,6 +114,16 @@ def salience_blocks(pitch: PitchModule, blocks: Iterable[Block], *, runtime: Run
         yield joined.add(salience.T, first=chunk.first, last=chunk.last, lead=lead).T
 
 
+def voice_salience_blocks(
+    pitch: PitchModule, blocks: Iterable[Block], sample_rate: int, *, runtime: Runtime
+) -> Iterator[Block]:
+    """Blocks (n, C) of a solo voice at ``sample_rate`` to final salience (N, K), framed as in ``PitchTrack``."""
+    counted = _Counted(blocks)
+    return salience_blocks(
+        pitch, _voice_at_pitch_rate(pitch, counted, sample_rate, sample_rate, counted), runtime=runtime
+    )
+
+
 def _mono_at_pitch_rate(
     model: JointModel, blocks: _Counted, sample_rate: int, channels: int, input: str, runtime: Runtime
 ) -> Iterator[Block]:
@@ -124,9 +134,15 @@ def _mono_at_pitch_rate(
         module = model.separation
         estimates = estimate_blocks(module, blocks, sample_rate, channels, runtime=runtime, stems=(model.target,))
         voice, rate = (estimate[0] for estimate in estimates), module.sample_rate
+    return _voice_at_pitch_rate(model.pitch, voice, rate, sample_rate, blocks)
+
+
+def _voice_at_pitch_rate(
+    pitch: PitchModule, voice: Iterable[Block], voice_rate: int, input_rate: int, counted: _Counted
+) -> Iterator[Block]:
     mono = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in voice)
-    audio = resample_blocks(mono, StreamResampler(rate, model.pitch.sample_rate, 1), 1)
-    return _fitted(audio, lambda: max(1, resampled_length(blocks.samples, sample_rate, model.pitch.sample_rate)))
+    audio = resample_blocks(mono, StreamResampler(voice_rate, pitch.sample_rate, 1), 1)
+    return _fitted(audio, lambda: max(1, resampled_length(counted.samples, input_rate, pitch.sample_rate)))
 
 
 class _Counted:

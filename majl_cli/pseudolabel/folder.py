@@ -1,0 +1,128 @@
+"""The folder of a pseudo-labelling: whose it is, what is finished in it, and how files get there whole.
+
+``settings.json`` says which model it belongs to; ``results.jsonl`` has one line for each finished track, written when
+the track's files are in their places; ``tracks/`` has those files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from majl_cli.errors import DataError
+from majl_cli.files import write_errors_explained
+from majl_cli.inference.outputs import written_aside
+from majl_cli.inference.session import Model
+
+SETTINGS_FILE, RESULTS_FILE = "settings.json", "results.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """``model`` is a hash of the architecture and the weights; ``target`` the stem that is labelled."""
+
+    model: str
+    target: str
+
+    @classmethod
+    def of(cls, model: Model) -> Fingerprint:
+        digest = hashlib.sha256(json.dumps(model.info.architecture, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(model.joint.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return cls(model=digest.hexdigest(), target=model.joint.target)
+
+    @classmethod
+    def claim(cls, out: Path, model: Model) -> Fingerprint:
+        """Mark ``out`` as this model's. Raises DataError if it is another's."""
+        fingerprint = cls.of(model)
+        path = out / SETTINGS_FILE
+        if not path.exists():
+            write_json(path, fingerprint.as_json())
+        elif any(read_json(path).get(key) != value for key, value in fingerprint.as_json().items()):
+            raise DataError(
+                f"{out}: holds the pseudo-labels of another checkpoint", "use another folder, or that checkpoint again"
+            )
+        return fingerprint
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class ResultLog:
+    """``results.jsonl``: rows by track id; a line cut short when the process was killed is dropped."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / RESULTS_FILE
+        self._lock = threading.Lock()
+        self.rows: dict[str, dict[str, Any]] = {}
+        text = self.path.read_bytes() if self.path.exists() else b""
+        whole = []
+        for line in text.splitlines(keepends=True):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                row = json.loads(line)
+                if line.endswith(b"\n"):
+                    self.rows[row["id"]] = row
+                    whole.append(line)
+        if b"".join(whole) != text:
+            with written_aside(self.path) as file:
+                file.write(b"".join(whole))
+
+    def append(self, row: dict[str, Any]) -> None:
+        """One line, on the disk before this returns; from any thread."""
+        with self._lock, write_errors_explained(self.path), self.path.open("ab") as file:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+            self.rows[row["id"]] = row
+
+
+def safe_name(id: str) -> str:
+    """A track's id as the name of a folder, different for different ids."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", id)
+    if name == id and len(id) <= 100 and not id.startswith("."):
+        return id
+    return f"{name.lstrip('.')[:80]}-{zlib.crc32(id.encode('utf-8', 'surrogateescape')):08x}"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises DataError if there is no such file or it is not one JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "run majl pseudolabel again on this folder") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: not a JSON object", "run majl pseudolabel again on this folder")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """The whole file or nothing; its folder is made."""
+    with written_aside(path) as file:
+        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """An NPZ file, whole or not at all; its folder is made."""
+    with written_aside(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def write_columns(path: Path, header: str, *columns: Any) -> None:
+    """A CSV of ``time,value``, ... whole or not at all: microseconds, then five decimals."""
+    rows = (
+        ",".join([f"{time:.6f}", *(f"{value:.5f}" for value in rest)]) for time, *rest in zip(*columns, strict=True)
+    )
+    with written_aside(path) as file:
+        file.write("\n".join([header, *rows, ""]).encode("ascii"))

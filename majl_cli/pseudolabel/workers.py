@@ -1,0 +1,62 @@
+"""Tracks side by side in threads: reading, decoding and the network all leave Python's lock alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+import torch
+
+from majl_cli.data.manifest import Track
+from majl_cli.errors import Cancelled, MajlError
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class Stop:
+    """Set by one thread, seen by the others at the next block of audio."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def guard(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; raises Cancelled once the work has been stopped."""
+        for item in items:
+            if self._event.is_set():
+                raise Cancelled("interrupted")
+            yield item
+
+
+def run_on_tracks(
+    work: Callable[[Track, Stop], Result], tracks: Sequence[Track], *, jobs: int, threads: int
+) -> Iterator[tuple[Track, Result | MajlError | OSError]]:
+    """``work`` on each track, as they come to an end; what is wrong with one does not stop the others.
+
+    The ``threads`` of torch are divided among ``jobs``. When the caller is interrupted, tracks not yet begun are
+    dropped and those at work are told to stop.
+    """
+    share = max(1, threads // jobs)
+    stop = Stop()
+
+    def guarded(track: Track) -> Result | MajlError | OSError:
+        try:
+            return work(track, stop)
+        except (MajlError, OSError) as error:
+            return error
+
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="majl", initializer=lambda: torch.set_num_threads(share))
+    try:
+        futures = {pool.submit(guarded, track): track for track in tracks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(before)
