@@ -60,7 +60,8 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass tree as plain tables, without the values that are None (TOML has no null)."""
-    plain = msgspec.to_builtins(config)
+    # asdict: of an instance that msgspec built, it does not see the fields left at their defaults.
+    plain = msgspec.to_builtins(dataclasses.asdict(config))
     return typing.cast(dict[str, Any], _as_toml(plain))
 
 

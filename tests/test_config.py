@@ -72,6 +72,12 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     assert build(Outer, read_toml(tmp_path / "c.toml")) == config
 
 
+def test_defaults_are_written_too(tmp_path: Path) -> None:
+    write_toml(tmp_path / "c.toml", build(Outer, {"inner": {"rate": 2.0}}))
+    written = read_toml(tmp_path / "c.toml")
+    assert written == {"steps": 10, "inner": {"rate": 2.0, "name": "a", "range": [0.0, 1.0]}, "weights": {}}
+
+
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe", b"[a\n"])
 def test_unreadable_toml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.toml"
