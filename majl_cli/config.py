@@ -1,4 +1,4 @@
-"""Typed configuration: frozen dataclass trees from TOML, with ``section.key=value`` on top.
+"""Typed configuration: frozen dataclass trees from TOML in layers, with ``section.key=value`` on top.
 
 An unknown key is an error that names the nearest known one.
 """
@@ -23,7 +23,7 @@ T = typing.TypeVar("T")
 
 def build(cls: type[T], values: Mapping[str, Any], *, section: str = "") -> T:
     """An instance of the dataclass ``cls`` from nested ``values``. Raises ConfigError."""
-    _check_keys(cls, values, section)
+    check_keys(cls, values, section=section)
     try:
         return msgspec.convert(dict(values), cls, strict=True)
     except msgspec.ValidationError as error:
@@ -39,6 +39,24 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: there is no such file", "check the path, or leave the option out") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: not readable as TOML: {error}", "mend the file") from error
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any], cls: type | None = None) -> dict[str, Any]:
+    """``upper`` on top of ``lower``, table by table.
+
+    The options of a module (``separation_options``) go when ``upper`` names another module (``separation``). With a
+    dataclass ``cls`` only its sections are merged: a free table, such as a module's options, counts as one value.
+    """
+    replaced = {f"{key}_options" for key, value in upper.items() if key in lower and lower[key] != value}
+    result = {key: value for key, value in _copy(lower).items() if key not in replaced}
+    hints = typing.get_type_hints(cls) if cls is not None else {}
+    for key, value in upper.items():
+        below, section = result.get(key), hints.get(key)
+        mergeable = cls is None or dataclasses.is_dataclass(section)
+        if mergeable and isinstance(value, Mapping) and isinstance(below, Mapping):
+            value = merge(below, value, typing.cast(type | None, section))
+        result[key] = _copy(value) if isinstance(value, Mapping) else value
+    return result
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -60,7 +78,8 @@ def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str,
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass tree as plain tables, without the values that are None (TOML has no null)."""
-    plain = msgspec.to_builtins(config)
+    # asdict: of an instance that msgspec built, it does not see the fields left at their defaults.
+    plain = msgspec.to_builtins(dataclasses.asdict(config))
     return typing.cast(dict[str, Any], _as_toml(plain))
 
 
@@ -69,7 +88,8 @@ def write_toml(path: Path, config: Any) -> None:
     path.write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
 
 
-def _check_keys(cls: type, values: Mapping[str, Any], section: str) -> None:
+def check_keys(cls: type, values: Mapping[str, Any], *, section: str = "") -> None:
+    """Raise ConfigError for a key that the dataclass ``cls`` or a dataclass in it does not have."""
     hints = typing.get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
     for key, value in values.items():
@@ -79,7 +99,7 @@ def _check_keys(cls: type, values: Mapping[str, Any], section: str) -> None:
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
             raise ConfigError(f"unknown key {name!r}", hint)
         if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
-            _check_keys(typing.cast(type, hints[key]), value, name)
+            check_keys(typing.cast(type, hints[key]), value, section=name)
 
 
 def _parse_value(text: str) -> Any:

@@ -17,6 +17,18 @@ def aside_path(path: Path) -> Path:
     return path.with_name(f".tmp-majl-{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write aside and rename, making the folder where it is missing. Raises AudioError (see below)."""
+    aside = aside_path(path)
+    with write_errors_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
 @contextmanager
 def write_errors_explained(path: Path) -> Iterator[None]:
     """An OSError within becomes an AudioError that names ``path``, whatever temporary name is behind it."""

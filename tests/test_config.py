@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from majl_cli.config import build, override, read_toml, to_dict, write_toml
+from majl_cli.config import build, merge, override, read_toml, to_dict, write_toml
 from majl_cli.errors import ConfigError
 
 
@@ -70,6 +70,28 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     write_toml(tmp_path / "c.toml", config)
     assert "seed" not in to_dict(config)
     assert build(Outer, read_toml(tmp_path / "c.toml")) == config
+
+
+def test_defaults_are_written_too(tmp_path: Path) -> None:
+    write_toml(tmp_path / "c.toml", build(Outer, {"inner": {"rate": 2.0}}))
+    written = read_toml(tmp_path / "c.toml")
+    assert written == {"steps": 10, "inner": {"rate": 2.0, "name": "a", "range": [0.0, 1.0]}, "weights": {}}
+
+
+def test_merging_goes_table_by_table() -> None:
+    lower = {"steps": 1, "inner": {"rate": 1.0, "name": "a"}, "weights": {"a": 1.0}}
+    upper = {"inner": {"rate": 2.0}, "weights": {"b": 2.0}}
+    assert merge(lower, upper)["inner"] == {"rate": 2.0, "name": "a"}
+    assert merge(lower, upper)["weights"] == {"a": 1.0, "b": 2.0}
+    assert merge(lower, upper, Outer)["inner"] == {"rate": 2.0, "name": "a"}
+    assert merge(lower, upper, Outer)["weights"] == {"b": 2.0}
+    assert lower == {"steps": 1, "inner": {"rate": 1.0, "name": "a"}, "weights": {"a": 1.0}}
+
+
+def test_merging_drops_the_options_of_another_module() -> None:
+    lower = {"pitch": "a", "pitch_options": {"width": 1}}
+    assert merge(lower, {"pitch": "a"}) == lower
+    assert merge(lower, {"pitch_options": {"size": 2}, "pitch": "b"}) == {"pitch": "b", "pitch_options": {"size": 2}}
 
 
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe", b"[a\n"])

@@ -13,6 +13,7 @@ import pytest
 
 from majl_cli.cli.app import main
 from majl_cli.config import read_toml
+from majl_cli.project import read_project
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
 
@@ -64,6 +65,14 @@ def test_recipe_is_a_complete_configuration() -> None:
     recipe = ROOT / "examples" / "recipes" / "v0" / "train.toml"
     config = resolve_config(Stage1Config, str(recipe), [])
     assert config.model.separation == read_toml(recipe)["model"]["separation"]
+
+
+def test_project_file_of_the_docs_is_understood(tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "docs" / "training.md", "toml")
+    (tmp_path / "majl.toml").write_text(text)
+    project = read_project(tmp_path / "majl.toml")
+    assert resolve_config(Stage1Config, None, [], project=project).loop.batch_size == 4
+    assert resolve_config(Stage1Config, None, [], project=project, stage=2).loop.steps == 5000
 
 
 @pytest.mark.data

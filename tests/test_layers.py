@@ -18,6 +18,7 @@ LAYERS = [
     {"inference", "hub"},
     {"models", "data", "metrics"},
     {"audio", "convert", "device", "resample"},
+    {"project"},
     {"config", "files"},
     {"errors"},
 ]

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
 from majl_cli.cli.console import print_error
+from majl_cli.cli.init import init
 from majl_cli.cli.pitch import pitch
 from majl_cli.cli.separate import separate
 from majl_cli.cli.train_stage1 import train_stage1
@@ -67,6 +68,7 @@ app.command(
 app.command(epilog="Example: majl pitch song.wav --csv --midi --out melody  (writes melody/song.f0.csv and song.mid)")(
     pitch
 )
+app.command(epilog="Example: majl init --data mir-1k=MIR-1K  (writes majl.toml; then: majl train-stage1)")(init)
 app.command(
     epilog="Example: majl train-stage1 --data mir-1k=MIR-1K --out runs/first  (then: majl separate song.wav --model "
     "runs/first)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -41,4 +42,21 @@ PrecisionOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="CPU threads.", show_default="all cores"),
+]
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="FILE",
+        help="Project file, or its folder.",
+        show_default="majl.toml here or in a folder above",
+    ),
+]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="CORPUS=FOLDER", help="A corpus, such as mir-1k=FOLDER. May be repeated."),
+]
+ManifestOption = Annotated[
+    list[Path] | None,
+    typer.Option("--manifest", metavar="FILE", help="A manifest (JSON Lines). May be repeated."),
 ]

@@ -9,17 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from majl_cli.cli.console import Console
-from majl_cli.cli.options import DeviceOption, JsonOption, QuietOption
+from majl_cli.cli.options import DataOption, DeviceOption, JsonOption, ManifestOption, ProjectOption, QuietOption
 from majl_cli.errors import Cancelled
 
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option("--data", metavar="CORPUS=FOLDER", help="A corpus: mir-1k=FOLDER or stems=FOLDER. May be repeated."),
-]
-ManifestOption = Annotated[
-    list[Path] | None,
-    typer.Option("--manifest", metavar="FILE", help="A manifest (JSON Lines). May be repeated."),
-]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="A TOML file, or a preset: tiny.", show_default="none")
 ]
@@ -30,7 +22,15 @@ SetOption = Annotated[
 
 
 def train_stage1(
-    out: Annotated[Path, typer.Option("--out", help="Run folder. Started again on it, training goes on.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Run folder. Started again on it, training goes on.",
+            show_default="stage1 in the project's runs",
+        ),
+    ] = None,
+    project: ProjectOption = None,
     data: DataOption = None,
     manifest: ManifestOption = None,
     config: ConfigOption = None,
@@ -47,21 +47,31 @@ def train_stage1(
 ) -> None:
     """Train the joint model on labelled tracks (Stage I).
 
+    In a project (majl init) no option is needed: corpora, settings and run folder are those of its majl.toml.
     Tracks have stems and pitch; partly labelled ones in the manifests take part with what they have.
     The best weights on the validation tracks are kept in OUT/best, ready for majl separate --model OUT.
     """
     import torch
 
     from majl_cli.data.sources import load_tracks
+    from majl_cli.project import find_project, stage_run
     from majl_cli.training.presets import resolve_config
     from majl_cli.training.stage1 import Stage1, Stage1Config
 
     console = Console(json=json, quiet=quiet)
+    found = find_project(project)
+    out = stage_run(out, found, 1)
     flags = [f"device={device}"] if device != "auto" else []
     flags += [f"seed={seed}"] if seed is not None else []
     flags += ["tensorboard=true"] if tensorboard else []
     settings = resolve_config(
-        Stage1Config, config, [*(set_ or []), *flags], manifests=manifest or [], folders=data or []
+        Stage1Config,
+        config,
+        [*(set_ or []), *flags],
+        manifests=manifest or [],
+        folders=data or [],
+        project=found,
+        stage=1,
     )
     if threads:
         torch.set_num_threads(threads)
@@ -69,6 +79,8 @@ def train_stage1(
     speaks = stage.accelerator.is_main_process  # of several processes, one
     if not speaks:
         json, console = False, Console(json=False, quiet=True)
+    if found is not None:
+        console.note(f"project {found.file}")
     if dry_run:
         report = stage.dry_run()
         if not speaks:
