@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from majl_cli.cli.console import Console
 from majl_cli.cli.options import DataOption, DeviceOption, JsonOption, ManifestOption, ProjectOption, QuietOption
-from majl_cli.errors import Cancelled
-
-ConfigOption = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="A TOML file, or a preset: tiny.", show_default="none")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as loop.steps=500. May be repeated."),
-]
+from majl_cli.cli.training import (
+    ConfigOption,
+    DryRunOption,
+    Given,
+    SeedOption,
+    SetOption,
+    TensorboardOption,
+    ThreadsOption,
+    flags,
+    run_stage,
+)
+from majl_cli.project import find_project
 
 
 def train_stage1(
@@ -36,83 +37,31 @@ def train_stage1(
     config: ConfigOption = None,
     set_: SetOption = None,
     device: DeviceOption = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of all chance.", show_default="0")] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show counts, sizes, memory and time; train nothing.")
-    ] = False,
+    threads: ThreadsOption = None,
+    seed: SeedOption = None,
+    tensorboard: TensorboardOption = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the joint model on labelled tracks (Stage I).
+    """Train the joint model on fully labelled tracks (Stage I).
 
     In a project (majl init) no option is needed: corpora, settings and run folder are those of its majl.toml.
-    Tracks have stems and pitch; partly labelled ones in the manifests take part with what they have.
+    Tracks have stems and pitch; with --set data.buckets={} partly labelled ones take part with what they have.
     The best weights on the validation tracks are kept in OUT/best, ready for majl separate --model OUT.
     """
-    import torch
-
-    from majl_cli.data.sources import load_tracks
-    from majl_cli.project import find_project, stage_run
-    from majl_cli.training.presets import resolve_config
-    from majl_cli.training.stage1 import Stage1, Stage1Config
-
-    console = Console(json=json, quiet=quiet)
-    found = find_project(project)
-    out = stage_run(out, found, 1)
-    flags = [f"device={device}"] if device != "auto" else []
-    flags += [f"seed={seed}"] if seed is not None else []
-    flags += ["tensorboard=true"] if tensorboard else []
-    settings = resolve_config(
-        Stage1Config,
-        config,
-        [*(set_ or []), *flags],
-        manifests=manifest or [],
-        folders=data or [],
-        project=found,
-        stage=1,
-    )
-    if threads:
-        torch.set_num_threads(threads)
-    stage = Stage1(settings, out, load_tracks(manifests=settings.data.manifests, folders=settings.data.folders))
-    speaks = stage.accelerator.is_main_process  # of several processes, one
-    if not speaks:
-        json, console = False, Console(json=False, quiet=True)
-    if found is not None:
-        console.note(f"project {found.file}")
-    if dry_run:
-        report = stage.dry_run()
-        if not speaks:
-            return
-        if json:
-            print(json_module.dumps(report))
-        else:
-            _print_report(report)
-        return
-    from majl_cli.cli.training_display import TrainingDisplay
-
-    try:
-        with TrainingDisplay(settings.loop.steps, console) as display:
-            result = stage.train(display)
-    except KeyboardInterrupt:
-        raise Cancelled(f"interrupted; {out} goes on from here", "start the same command again") from None
-    console.result(f"best weights: {out / 'best'}")
-    if json:
-        print(json_module.dumps({"out": str(out), **result}))
-
-
-def _print_report(report: dict[str, Any]) -> None:
-    for corpus, row in report["data"].items():
-        print(f"data         {corpus}: {row}")
-    sizes = report["parameters"]
-    print(f"validation   {report['validation_tracks']} tracks")
-    print(f"model        {sizes['separation']:,} + {sizes['pitch']:,} parameters (separation + pitch)")
-    print(
-        f"first loss   separation {report['first_loss']['separation']:.3f}, pitch {report['first_loss']['pitch']:.3f}"
-    )
-    print(f"runs on      {report['device']}, {report['precision']}, peak memory {report['peak_memory_gib']:.2f} GiB")
-    print(
-        f"time         {report['seconds_per_step']:.2f} s a step ({report['audio_seconds_per_second']:.1f} s of audio "
-        f"per second), {report['hours_in_all']:.1f} h in all without validation"
+    run_stage(
+        1,
+        Given(
+            out=out,
+            project=find_project(project),
+            config=config,
+            manifests=manifest or [],
+            folders=data or [],
+            assignments=[*(set_ or []), *flags(device=device, seed=seed, tensorboard=tensorboard)],
+            threads=threads,
+            dry_run=dry_run,
+            json=json,
+            quiet=quiet,
+        ),
     )

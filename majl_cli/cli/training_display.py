@@ -35,7 +35,7 @@ class TrainingDisplay:
             self._bar.stop()
 
     def __call__(self, record: dict[str, Any]) -> None:
-        line = step_line(record) if record["event"] == "step" else validation_line(record)
+        line = LINES[record["event"]](record)
         if record["event"] == "step":
             line = f"{line} · {self._remaining(record['step'])}"
             if self._bar is not None:
@@ -70,3 +70,11 @@ def validation_line(record: dict[str, Any]) -> str:
         parts.append(f"RPA {100 * record['rpa']:.1f} %, voicing false alarm {100 * record['vfa']:.1f} %")
         parts.append(f"OA {100 * record['oa']:.1f} %; clean vocals RPA {100 * record['rpa_clean']:.1f} %")
     return "validation: " + (" · ".join(parts) or "no labelled track")
+
+
+def warning_line(record: dict[str, Any]) -> str:
+    """What a monitor saw, and what to do."""
+    return f"warning: {record['message']}\nhint: {record['hint']}"
+
+
+LINES = {"step": step_line, "validation": validation_line, "warning": warning_line}

@@ -94,8 +94,10 @@ class JointModel(nn.Module):
         """One source (B, C, T) to mono audio at the pitch module's rate (B, T')."""
         return self.resampler(source.mean(dim=1))
 
-    def forward(self, mixture: Tensor) -> JointOutput:
+    def forward(self, mixture: Tensor, source: Tensor | None = None) -> JointOutput:
+        """(B, C, T) through both; with ``source`` (B, C, T) the pitch module gets that instead of the estimate."""
         estimates = self.separate(mixture)
-        target = estimates[:, self.separation.stems.index(self.target)]
-        audio = self.hand_over(target.detach() if self.detach_pitch else target)
+        if source is None:
+            source = estimates[:, self.separation.stems.index(self.target)]
+        audio = self.hand_over(source.detach() if self.detach_pitch else source)
         return JointOutput(estimates=estimates, logits=self.pitch(audio))

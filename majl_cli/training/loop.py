@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from majl_cli.errors import ConfigError, MajlError, TrainingError
 from majl_cli.files import aside_path
+from majl_cli.training.monitors import Monitor
 from majl_cli.training.state import TrainState
 from majl_cli.training.step import Batch, JointLosses, LabelCounts, count_labels
 
@@ -127,16 +128,25 @@ def fit(
     keep_best: Callable[[dict[str, float]], None],
     config: LoopConfig,
     run: Path,
+    monitor: Monitor,
     listener: Listener,
 ) -> None:
     """Step until ``config.steps`` or Ctrl-C; the state is saved in either case (KeyboardInterrupt is raised after).
 
     ``validate`` scores the averaged weights and returns numbers, "score" among them; ``keep_best`` is called when the
-    score is a new best. Raises TrainingError, naming the tracks, when a loss or gradient is not finite.
+    score is a new best. What ``monitor`` warns of goes to the log and the listener too. Raises TrainingError, naming
+    the tracks, when a loss or gradient is not finite.
     """
     model, optimizer = accelerator.prepare(state.model, state.optimizer)
     loader = _loader(dataset, collate, state.step, config, accelerator)
     log = Log(run / "log.jsonl", from_step=state.step, enabled=accelerator.is_main_process)
+    monitor.restore(log.lines())
+
+    def tell(record: dict[str, Any]) -> None:
+        for item in (record, *(warning.record() for warning in monitor(record))):
+            log.write(item)
+            listener(item)
+
     model.train()
     with _interruptible() as interrupted:
         clock = time.perf_counter()
@@ -160,14 +170,11 @@ def fit(
             now = time.perf_counter()
             state.seconds, clock = state.seconds + now - clock, now
             if state.step % config.log_every == 0 or state.step == config.steps:
-                record = _record(state, losses, norm)
-                log.write(record)
-                listener(record)
+                tell(_record(state, losses, norm))
             last = state.step == config.steps
             if accelerator.is_main_process and (state.step % config.validate_every == 0 or last):
                 scores = validate()
-                log.write({"event": "validation", "step": state.step, **scores})
-                listener({"event": "validation", "step": state.step, **scores})
+                tell({"event": "validation", "step": state.step, **scores})
                 if scores["score"] > state.best:
                     state.best = scores["score"]
                     keep_best(scores)
@@ -208,6 +215,10 @@ class Log:
             aside = aside_path(path)
             aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
             aside.replace(path)
+
+    def lines(self) -> list[str]:
+        """What there is."""
+        return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
 
     def write(self, record: dict[str, Any]) -> None:
         if self.enabled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import os
@@ -18,7 +19,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import nn
 
-from majl_cli.config import read_toml, to_dict, write_toml
+from majl_cli.config import build, read_toml, to_dict, write_toml
 from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import LABELS, Track, accompaniment_stems, summary
 from majl_cli.device import make_runtime, resolve_device
@@ -33,6 +34,7 @@ from majl_cli.training.dwhs import Gather, Weighting, WeightingConfig, alone
 from majl_cli.training.dwm import DynamicWeights
 from majl_cli.training.ema import exponential_average
 from majl_cli.training.loop import Listener, fit, make_optimizer
+from majl_cli.training.monitors import Monitor
 from majl_cli.training.stage_config import DataConfig, StageConfig, resolve_precision, without_paths
 from majl_cli.training.state import TrainState, seed_everything
 from majl_cli.training.step import Batch, JointLosses, LabelCounts, joint_losses
@@ -51,7 +53,9 @@ class Stage:
         resolve_device(config.device)  # raises where it is not there; Accelerate takes the same by itself
         seed_everything(config.seed)
         self.config, self.run, self.tracks = config, run, list(tracks)
-        buckets = self.buckets if config.data.buckets is None else config.data.buckets
+        buckets = dict(self.buckets) if config.data.buckets is None else config.data.buckets
+        # Written out, so that the run's config.toml repeats the run anywhere.
+        config = self.config = dataclasses.replace(config, data=dataclasses.replace(config.data, buckets=buckets))
         _check_tracks(self.tracks, config.data, buckets)
         self.precision = resolve_precision(config)
         self.accelerator = Accelerator(
@@ -70,7 +74,8 @@ class Stage:
                 f"the separation module estimates {', '.join(separation.stems)}, the target is {config.model.target}",
                 "set model.separation_options.stems to the target alone: nothing else is trained",
             )
-        self.joint = JointModel(separation, pitch, target=config.model.target, detach_pitch=config.model.detach_pitch)
+        detached = config.model.cascade == "detached"
+        self.joint = JointModel(separation, pitch, target=config.model.target, detach_pitch=detached)
         self.initialise(self.joint)
         several = self.accelerator.num_processes > 1
         if several:
@@ -121,6 +126,7 @@ class Stage:
             keep_best=lambda scores: self.export(self.run / "best", scores),
             config=self.config.loop,
             run=self.run,
+            monitor=Monitor(self.config.monitor),
             listener=self._listeners(listener),
         )
         best = self.state.best if math.isfinite(self.state.best) else None
@@ -130,7 +136,10 @@ class Stage:
         """Put weights to start from into ``joint``; from scratch unless a stage says otherwise."""
 
     def _losses(self, model: nn.Module, batch: Batch, counts: LabelCounts | None = None) -> JointLosses:
-        return joint_losses(model, batch, self.joint, self.config.loss, self.state.weighting, counts)
+        independent = self.config.model.cascade == "independent"
+        return joint_losses(
+            model, batch, self.joint, self.config.loss, self.state.weighting, counts, independent=independent
+        )
 
     @property
     def averaged(self) -> JointModel:
@@ -226,7 +235,7 @@ class Stage:
         path = self.run / "config.toml"
         if not path.exists():
             return
-        before, now = read_toml(path), to_dict(self.config)
+        before, now = to_dict(build(type(self.config), read_toml(path))), to_dict(self.config)
         for table in ("model", "seed"):
             if before.get(table) != now.get(table):
                 raise TrainingError(

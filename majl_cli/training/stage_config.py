@@ -9,9 +9,13 @@ from typing import Any
 import torch
 
 from majl_cli.data.augment import AugmentConfig
+from majl_cli.errors import ConfigError
 from majl_cli.training.dwhs import WeightingConfig
+from majl_cli.training.failure_signs import MonitorConfig
 from majl_cli.training.loop import LoopConfig
 from majl_cli.training.losses import LossConfig
+
+CASCADES = ("joint", "detached", "independent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +35,22 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Registry names (or ``package.module:Class``) and their options."""
+    """Registry names (or ``package.module:Class``) and their options.
+
+    ``cascade``: joint (the pitch loss reaches the separation module), detached (the pitch module learns from the
+    estimate, alone), independent (it learns from the target source: two modules trained as if apart).
+    """
 
     separation: str = "unet"
     separation_options: dict[str, Any] = field(default_factory=dict)
     pitch: str = "salience-cnn"
     pitch_options: dict[str, Any] = field(default_factory=dict)
     target: str = "vocals"
-    detach_pitch: bool = False
+    cascade: str = "joint"
+
+    def __post_init__(self) -> None:
+        if self.cascade not in CASCADES:
+            raise ConfigError(f"model.cascade {self.cascade!r}", f"use one of {', '.join(CASCADES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,7 @@ class StageConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     weighting: WeightingConfig = field(default_factory=WeightingConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     licence: str = "not stated"

@@ -60,15 +60,20 @@ def joint_losses(
     config: LossConfig,
     weighting: Weighting,
     counts: LabelCounts | None = None,
+    *,
+    independent: bool = False,
 ) -> JointLosses:
     """Both losses of one batch; ``model`` is ``joint``, possibly wrapped for several processes. ``counts`` None: the
-    batch is all there is."""
-    output: JointOutput = model(batch["mixture"])
+    batch is all there is. ``independent``: the pitch module hears the target source, as if trained alone; a segment
+    without sources then has no pitch loss."""
     counts = counts or count_labels([batch])
+    output: JointOutput = model(batch["mixture"], batch["sources"][:, 0]) if independent else model(batch["mixture"])
     estimate = output.estimates[:, joint.separation.stems.index(joint.target)].float()
     frames = min(output.logits.shape[1], batch["f0"].shape[1])
     logits, f0 = output.logits[:, :frames], batch["f0"][:, :frames]
     sources_known, pitch_known = batch["sources_known"][:, :frames], batch["pitch_known"][:, :frames]
+    if independent:
+        pitch_known = pitch_known * sources_known
     with torch.autocast(estimate.device.type, enabled=False):
         separation = separation_loss(
             estimate,

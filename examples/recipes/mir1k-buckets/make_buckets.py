@@ -2,8 +2,8 @@
 
     python examples/recipes/mir1k-buckets/make_buckets.py ../shared/data/mir1k runs/buckets
 
-Of the training singers four keep stems and pitch (full), four lose their pitch (mss) and four their stems (pe: a mono
-mixture at 0 dB is written, since the stems themselves must not be seen). Of the validation singers one of either sex
+Voice and accompaniment of every clip are brought to the same energy (0 dB). Of the training singers four keep stems and
+pitch (full), four lose their pitch (mss) and four their stems (pe: a mono mixture is written, and no stem). Of the validation singers one of either sex
 chooses checkpoints and calibrates (validation), the other two are for the figures (test). The audio is decoded once to
 16-bit WAV, which makes training faster. Songs whose karaoke track is shared with a singer of another bucket are left
 out, so that nothing a bucket lost can be found in another.
@@ -38,13 +38,14 @@ def bucketed(track: Track, out: Path) -> Track | None:
     if track.split == "validation-overlap" or song in SHARED_SONGS:
         return None
     vocals, accompaniment, rate = load_sources(track)
+    sources = np.concatenate(mix_at(vocals, accompaniment, 0.0)[::-1], axis=1)  # accompaniment left, voice right
+    sources /= max(1.0, np.abs(sources.sum(axis=1)).max() / 0.99, np.abs(sources).max() / 0.99)
     path = out / "audio" / f"{track.id}.wav"
     split = "test" if track.artist in TEST_SINGERS else track.split
     if bucket == "pe":
-        mixture = np.sum(mix_at(vocals, accompaniment, 0.0), axis=0)
-        soundfile.write(path, mixture / max(1.0, np.abs(mixture).max() / 0.99), rate, subtype="PCM_16")
+        soundfile.write(path, sources.sum(axis=1), rate, subtype="PCM_16")
         return dataclasses.replace(track, labels="pe", stems={}, mixture=Stem(path=path))
-    soundfile.write(path, np.concatenate((accompaniment, vocals), axis=1), rate, subtype="PCM_16")
+    soundfile.write(path, sources, rate, subtype="PCM_16")
     stems = {"accompaniment": Stem(path=path, channel=0), "vocals": Stem(path=path, channel=1)}
     track = dataclasses.replace(track, stems=stems, split=split)
     return dataclasses.replace(track, labels="mss", pitch=None, pitch_format="csv") if bucket == "mss" else track

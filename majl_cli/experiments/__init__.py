@@ -1,0 +1,1 @@
+"""The paper's comparisons: plans of runs, and what came of them."""

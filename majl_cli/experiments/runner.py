@@ -1,0 +1,215 @@
+"""Run the arms of a plan, each once: training in a process of its own, then scores per track.
+
+What is finished is not done again: an arm has ``scores.json`` when it is. A training that was interrupted goes on where
+it stopped. Everything lies below one folder for each budget, so experiments share their arms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from majl_cli.config import merge, to_dict
+from majl_cli.data.manifest import Track
+from majl_cli.data.sources import load_tracks
+from majl_cli.device import make_runtime
+from majl_cli.errors import DataError, TrainingError
+from majl_cli.evaluation import TrackScores, evaluate_tracks
+from majl_cli.experiments.plans import STAGE1, Arm, Plan
+from majl_cli.experiments.tasks import Task, run_tasks
+from majl_cli.files import write_text
+from majl_cli.inference.session import Model
+from majl_cli.models.checkpoint import load_checkpoint
+from majl_cli.project import Project
+from majl_cli.pseudolabel.calibrate import calibrate
+from majl_cli.pseudolabel.filter_report import KEPT_FILE, filter_folder
+from majl_cli.pseudolabel.generate import KIND_OF_LABELS, MANIFEST_FILE, pseudolabel
+from majl_cli.training.presets import resolve_config
+from majl_cli.training.stage1 import Stage1Config
+from majl_cli.training.stage2 import Stage2Config
+
+SCORES_FILE = "scores.json"
+SCALED = ("steps", "warmup_steps", "validate_every", "save_every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """``seeds`` runs of each arm on ``budget`` times the steps; ``jobs`` at a time with ``threads`` CPU threads each
+    (None: torch's choice)."""
+
+    seeds: int = 1
+    budget: float = 1.0
+    jobs: int = 1
+    threads: int | None = None
+    device: str = "auto"
+
+
+class Runner:
+    """Runs plans of a ``project``; ``tell`` gets a line whenever something begins or ends."""
+
+    def __init__(self, project: Project, effort: Effort, *, tell: Callable[[str], None] = lambda line: None) -> None:
+        self.project, self.effort, self.tell = project, effort, tell
+        self.folder = project.experiments / f"budget-{effort.budget:g}"
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopped = threading.Event()
+
+    def run(self, plan: Plan) -> None:
+        """Bring every arm of the plan, and what it needs, to its scores. Raises MajlError."""
+        tasks: list[Task] = []
+        for seed in range(self.effort.seeds):
+            arms = list(plan.arms)
+            if any(arm.th is not None for arm in arms) and STAGE1 not in arms:
+                arms.insert(0, STAGE1)
+            tasks += self._tasks(arms, seed)
+        run_tasks(tasks, jobs=self.effort.jobs, stop=self._stop)
+
+    def arm_folder(self, arm: Arm, seed: int) -> Path:
+        return self.folder / arm.name / f"seed-{seed}"
+
+    def pseudolabels(self, seed: int) -> Path:
+        return self.folder / "pseudolabels" / f"seed-{seed}"
+
+    def _tasks(self, arms: Sequence[Arm], seed: int) -> list[Task]:
+        labels = f"pseudolabels/{seed}"
+        tasks = []
+        # Stage I first: the others wait for its labels.
+        for arm in sorted(arms, key=lambda arm: arm is not STAGE1):
+            needs = (labels,) if arm.th is not None else ()
+            tasks.append(Task(name=f"{arm.name}/{seed}", do=partial(self._run_arm, arm, seed), needs=needs))
+        if any(arm.th is not None for arm in arms):
+            tasks.insert(1, Task(name=labels, do=partial(self._label, seed), needs=(f"{STAGE1.name}/{seed}",)))
+        return tasks
+
+    def _run_arm(self, arm: Arm, seed: int) -> None:
+        folder = self.arm_folder(arm, seed)
+        if (folder / SCORES_FILE).exists():
+            self.tell(f"{arm.name}, seed {seed}: done before")
+            return
+        start = time.monotonic()
+        config = self.config(arm, seed)
+        if arm.th is not None:
+            kept = filter_folder(
+                self.pseudolabels(seed),
+                th=None if arm.th == "auto" else float(arm.th),
+                precision=self.project.filter.precision,
+                out=folder,
+            )
+            self.tell(f"{arm.name}, seed {seed}: th {kept.result.th:g} keeps {kept.result.kept.hours:.2f} h")
+        self._train(arm, config, folder)
+        rows = self._evaluate(folder / "run" / "best", load_data(config))
+        write_text(folder / SCORES_FILE, json.dumps([row_of(row, track) for row, track in rows], indent=1) + "\n")
+        gained = [row.sdr - row.mixture_sdr for row, _ in rows if row.sdr is not None and row.mixture_sdr is not None]
+        rpa = [row.melody.rpa for row, _ in rows if row.melody is not None and math.isfinite(row.melody.rpa)]
+        self.tell(
+            f"{arm.name}, seed {seed}: SDR +{sum(gained) / max(1, len(gained)):.2f} dB, "
+            f"RPA {100 * sum(rpa) / max(1, len(rpa)):.1f} %, {(time.monotonic() - start) / 60:.1f} min"
+        )
+
+    def config(self, arm: Arm, seed: int) -> dict[str, Any]:
+        """The fully resolved settings of an arm."""
+        base = to_dict(
+            resolve_config(
+                Stage1Config if arm.stage == 1 else Stage2Config,
+                None,
+                [f"seed={seed}", f"device={self.effort.device}"],
+                project=self.project,
+                stage=arm.stage,
+            )
+        )
+        loop = base["loop"]
+        scaled = {key: max(1, round(loop[key] * self.effort.budget)) for key in SCALED}
+        config = merge(merge(base, {"loop": scaled}), arm.settings)
+        if arm.th is not None:
+            kept = str((self.arm_folder(arm, seed) / KEPT_FILE).resolve())
+            config["data"]["manifests"] = [*config["data"].get("manifests", []), kept]
+        return config
+
+    def _train(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
+        write_text(folder / "arm.toml", tomli_w.dumps(config))
+        command = [sys.executable, "-m", "majl_cli", f"train-stage{arm.stage}", "--quiet"]
+        command += ["--config", str(folder / "arm.toml"), "--out", str(folder / "run")]
+        command += ["--threads", str(self.effort.threads)] if self.effort.threads else []
+        with (folder / "train.log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self._processes.add(process)
+            code = process.wait()
+            self._processes.discard(process)
+        if code:
+            text = (folder / "train.log").read_text(encoding="utf-8", errors="replace")
+            reason = next((line for line in reversed(text.splitlines()) if "error" in line.lower()), "no message")
+            raise TrainingError(
+                f"{arm.name}: training ended with code {code}: {reason.removeprefix('error: ')}",
+                f"see {folder / 'train.log'}; started again, the experiment goes on from here",
+            )
+
+    def _label(self, seed: int) -> None:
+        """The pseudo-labels of the Stage I arm of this seed."""
+        out = self.pseudolabels(seed)
+        if (out / MANIFEST_FILE).exists():
+            return
+        start = time.monotonic()
+        tracks = load_data(self.config(STAGE1, seed))
+        model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
+        calibration = calibrate(model, [track for track in tracks if track.split == "validation"], out)
+        single = [track for track in tracks if track.split == "train" and track.labels in KIND_OF_LABELS]
+        if not single:
+            raise DataError("no mss or pe track to label", "give tracks that have stems alone, or pitch alone")
+        result = pseudolabel(model, single, out, calibration=calibration)
+        if result.failed:
+            first = result.failed[0]
+            raise TrainingError(f"{first.track.id}: {first.error}", "mend the track, or take it out of the data")
+        self.tell(f"pseudo-labels, seed {seed}: {len(single)} tracks, {(time.monotonic() - start) / 60:.1f} min")
+
+    def _model(self, checkpoint: Path) -> Model:
+        joint, info = load_checkpoint(checkpoint)
+        runtime = make_runtime(self.effort.device, "float32", self.effort.threads, joint)
+        return Model(joint, info, runtime)
+
+    def _evaluate(self, checkpoint: Path, tracks: Sequence[Track]) -> list[tuple[TrackScores, Track]]:
+        chosen = held_out(tracks)
+        rows = evaluate_tracks(self._model(checkpoint), chosen)
+        return list(zip(rows, chosen, strict=True))
+
+    def _stop(self) -> None:
+        for process in list(self._processes):
+            process.terminate()  # it saves its state first
+
+
+def load_data(config: dict[str, Any]) -> list[Track]:
+    """The tracks of resolved settings."""
+    data = config["data"]
+    return load_tracks(manifests=data.get("manifests", []), folders=data.get("folders", []))
+
+
+def held_out(tracks: Sequence[Track], target: str = "vocals") -> list[Track]:
+    """What the arms are compared on: the test tracks with stems and pitch, or the validation tracks if there are none.
+    Raises DataError if there are neither."""
+    for split in ("test", "validation"):
+        chosen = [
+            track for track in tracks if track.split == split and track.labels == "full" and target in track.stems
+        ]
+        if chosen:
+            return chosen
+    raise DataError("no test or validation track with stems and pitch", "add some: the arms are compared on them")
+
+
+def row_of(scores: TrackScores, track: Track) -> dict[str, Any]:
+    """One track's scores as plain values; what is not known is left out."""
+    row: dict[str, Any] = {"id": scores.id, "artist": track.artist, "seconds": round(scores.seconds, 3)}
+    if scores.sdr is not None and scores.mixture_sdr is not None:
+        row |= {"sdr": scores.sdr, "sdr_gain": scores.sdr - scores.mixture_sdr}
+    for suffix, melody in (("", scores.melody), ("_clean", scores.melody_clean)):
+        if melody is not None:
+            row |= {f"{key}{suffix}": getattr(melody, key) for key in ("rpa", "rca", "oa", "vr", "vfa")}
+    return row
