@@ -18,8 +18,11 @@ from typer.core import TyperGroup
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
 from majl_cli.cli.console import print_error
+from majl_cli.cli.experiment import experiment
+from majl_cli.cli.filter import filter
 from majl_cli.cli.init import init
 from majl_cli.cli.pitch import pitch
+from majl_cli.cli.pseudolabel import pseudolabel
 from majl_cli.cli.separate import separate
 from majl_cli.cli.train_stage1 import train_stage1
 from majl_cli.errors import Cancelled, MajlError
@@ -73,6 +76,11 @@ app.command(
     epilog="Example: majl train-stage1 --data mir-1k=MIR-1K --out runs/first  (then: majl separate song.wav --model "
     "runs/first)"
 )(train_stage1)
+app.command(
+    epilog="Example: majl pseudolabel --model runs/first --data mir-1k=MIR-1K --manifest partly.jsonl --out pseudo  "
+    "(then: majl filter pseudo)"
+)(pseudolabel)
+app.command(epilog="Example: majl filter pseudo --th auto --precision 0.95  (writes pseudo/kept.jsonl)")(filter)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

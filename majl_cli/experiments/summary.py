@@ -111,7 +111,7 @@ def _share(groups: Sequence[dict[str, Any]], bucket: str) -> str:
 
 def _calibration_table(runner: Runner) -> str:
     lines = [
-        "| seed | labels | temperature | held-out frames | right | ECE before | after | after, other half's temperature |",
+        "| seed | labels | temperature | held-out frames | right | ECE before | after | after, cross-validated |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for seed in range(runner.effort.seeds):
@@ -124,7 +124,7 @@ def _calibration_table(runner: Runner) -> str:
             )
             told = f"{report['temperature']:.2f} | {part['frames']} | {part['share_right']:.1%}"
             lines.append(f"| {seed} | {kind} | {told} | {errors} |")
-    return "\n".join(lines) + "\n\nECE: expected calibration error, 15 bins.\n"
+    return "\n".join(lines) + "\n\nECE: expected calibration error, 15 bins; cross-validated: with the temperature of the other half of the tracks.\n"
 
 
 def _weights_table(runner: Runner, plan: Plan) -> str:

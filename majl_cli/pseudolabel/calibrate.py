@@ -21,7 +21,9 @@ from majl_cli.errors import DataError
 from majl_cli.evaluation import load_sources
 from majl_cli.inference.session import Model
 from majl_cli.pseudolabel.confidence import Block, Bools, Floats, WindowEnergy, quiet_enough, within_tolerance
-from majl_cli.pseudolabel.folder import Fingerprint, read_json, safe_name, write_arrays, write_json
+from majl_cli.pseudolabel.fingerprint import Fingerprint
+from majl_cli.pseudolabel.folder import safe_name, write_arrays
+from majl_cli.pseudolabel.held_out import KINDS, REPORT_FILE, Calibration, HeldOut, read_calibration, write_calibration
 from majl_cli.pseudolabel.listening import hear, hear_apart
 from majl_cli.pseudolabel.stems import OpenStem, in_blocks
 from majl_cli.pseudolabel.workers import Stop, run_on_tracks
@@ -29,35 +31,6 @@ from majl_cli.pseudolabel.workers import Stop, run_on_tracks
 TEMPERATURES = np.geomspace(0.2, 5.0, 65)  # in steps of 5 %; the middle one is 1
 UNCALIBRATED = len(TEMPERATURES) // 2
 BINS = 15
-KINDS = ("pitch", "stems")
-REPORT_FILE, FRAMES_FILE = "calibration.json", "calibration.npz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """Frames of one kind: ``confidence`` (N,) in [0, 1] at the chosen temperature and ``right`` (N,).
-
-    Expected calibration errors at temperature 1, at the chosen one, and at the one chosen on the other half of the
-    tracks (nan with fewer than two tracks, or without frames).
-    """
-
-    confidence: Floats
-    right: Bools
-    ece_before: float
-    ece_after: float
-    ece_cross_validated: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """The ``temperature`` and, for "pitch" and "stems", the held-out frames; none of them if nothing was held out."""
-
-    temperature: float
-    held_out: dict[str, HeldOut]
-    tracks: tuple[str, ...] = ()
-
-
-NOT_CALIBRATED = Calibration(temperature=1.0, held_out={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +87,7 @@ def calibrate(
         frames[track.id] = result
         listener(track)
     calibration = fit_temperature([frames[name] for name in names], names)
-    _write_calibration(out, calibration, fingerprint)
+    write_calibration(out, calibration, fingerprint.as_json())
     for path in folder.glob("*.npz"):
         path.unlink()
     folder.rmdir()
@@ -199,54 +172,6 @@ def negative_log_likelihood(confidence: Floats, right: Bools) -> Floats:
     safe = np.clip(confidence, 1e-4, 1.0 - 1e-4)  # one frame that is sure and wrong does not decide alone
     chance = np.where(right[:, None], safe, 1.0 - safe)
     return np.asarray(-np.log(chance).mean(axis=0), dtype=np.float64)
-
-
-def read_calibration(folder: Path) -> Calibration:
-    """What ``calibrate`` wrote. Raises DataError if it is not there or damaged."""
-    report = read_json(folder / REPORT_FILE)
-    try:
-        held_out = {}
-        with np.load(folder / FRAMES_FILE) as arrays:
-            for kind in KINDS:
-                numbers = {name: report[kind][name] for name in ("ece_before", "ece_after", "ece_cross_validated")}
-                held_out[kind] = HeldOut(
-                    confidence=arrays[f"{kind}_confidence"].astype(np.float64),
-                    right=arrays[f"{kind}_right"],
-                    **{name: float("nan") if value is None else float(value) for name, value in numbers.items()},
-                )
-        tracks = tuple(report["tracks"])
-        return Calibration(temperature=float(report["temperature"]), held_out=held_out, tracks=tracks)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: calibration not readable: {error}", "run majl pseudolabel again") from error
-
-
-def _write_calibration(out: Path, calibration: Calibration, fingerprint: Fingerprint) -> None:
-    arrays: dict[str, Floats | Bools] = {}
-    for kind, part in calibration.held_out.items():
-        arrays |= {f"{kind}_confidence": part.confidence, f"{kind}_right": part.right}
-    write_arrays(out / FRAMES_FILE, **arrays)
-    write_json(
-        out / REPORT_FILE,
-        {"temperature": calibration.temperature, "tracks": list(calibration.tracks), **fingerprint.as_json()}
-        | {kind: describe_held_out(part) for kind, part in calibration.held_out.items()},
-    )
-
-
-def describe_held_out(part: HeldOut) -> dict[str, float | int | None]:
-    """Frames, share right, mean confidence and calibration errors, for people to read; None for what is unknown."""
-
-    def number(value: float) -> float | None:
-        return round(float(value), 5) if np.isfinite(value) else None
-
-    some = len(part.right) > 0
-    return {
-        "frames": len(part.right),
-        "share_right": number(part.right.mean()) if some else None,
-        "mean_confidence": number(part.confidence.mean()) if some else None,
-        "ece_before": number(part.ece_before),
-        "ece_after": number(part.ece_after),
-        "ece_cross_validated": number(part.ece_cross_validated),
-    }
 
 
 def _best_temperature(frames: Sequence[TrackFrames]) -> int:

@@ -20,11 +20,12 @@ from majl_cli.data.labels import PitchLabels, read_pitch
 from majl_cli.data.manifest import Stem, Track, write_manifest
 from majl_cli.errors import DataError, MajlError, UsageError
 from majl_cli.inference.session import Model
-from majl_cli.pseudolabel.calibrate import Calibration
 from majl_cli.pseudolabel.confidence import Floats
+from majl_cli.pseudolabel.fingerprint import Fingerprint
 from majl_cli.pseudolabel.folder import (
+    KIND_OF_LABELS,
+    MANIFEST_FILE,
     SETTINGS_FILE,
-    Fingerprint,
     ResultLog,
     read_json,
     safe_name,
@@ -32,13 +33,11 @@ from majl_cli.pseudolabel.folder import (
     write_columns,
     write_json,
 )
+from majl_cli.pseudolabel.held_out import Calibration
 from majl_cli.pseudolabel.listening import NO_OCTAVE, Heard, hear, hear_apart
 from majl_cli.pseudolabel.octaves import OCTAVES, resolve_octaves
 from majl_cli.pseudolabel.stems import open_stem
 from majl_cli.pseudolabel.workers import Stop, run_on_tracks
-
-MANIFEST_FILE = "manifest.jsonl"
-KIND_OF_LABELS = {"mss": "pitch", "pe": "stems"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ def _check_tracks(tracks: Sequence[Track]) -> None:
 
 
 def _claim(out: Path, model: Model, calibration: Calibration) -> None:
-    settings = Fingerprint.claim(out, model).as_json() | {"temperature": calibration.temperature}
+    settings: dict[str, Any] = {**Fingerprint.claim(out, model).as_json(), "temperature": calibration.temperature}
     path = out / SETTINGS_FILE
     before = read_json(path).get("temperature")
     if before not in (None, calibration.temperature):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from majl_cli.errors import DataError, UsageError
-from majl_cli.pseudolabel.calibrate import HeldOut
 from majl_cli.pseudolabel.confidence import Floats
+from majl_cli.pseudolabel.held_out import HeldOut
 
 GRID = np.arange(101) / 100
 PRECISION = 0.95
@@ -24,18 +24,16 @@ class PrecisionCurve:
     precision: Floats
     share_kept: Floats
 
-    def at(self, th: float) -> float:
-        """The precision at the grid's nearest threshold."""
-        return float(self.precision[np.abs(self.th - th).argmin()])
 
-
-def precision_curve(held_out: Mapping[str, HeldOut], frames: Mapping[str, int]) -> PrecisionCurve:
+def precision_curve(
+    held_out: Mapping[str, HeldOut], frames: Mapping[str, int], *, thresholds: Floats = GRID
+) -> PrecisionCurve:
     """The curve for tracks that have so many ``frames`` of each kind ("pitch", "stems").
 
     Each kind's held-out frames weigh together as much as the frames of that kind there are to filter. Raises DataError
     if a kind that occurs was not held out.
     """
-    kept, right, total = np.zeros(len(GRID)), np.zeros(len(GRID)), 0
+    kept, right, total = np.zeros(len(thresholds)), np.zeros(len(thresholds)), 0
     for kind, count in frames.items():
         if not count:
             continue
@@ -46,12 +44,13 @@ def precision_curve(held_out: Mapping[str, HeldOut], frames: Mapping[str, int]) 
                 "give --th a number, or calibrate majl pseudolabel on fully labelled tracks",
             )
         weight = count / len(part.right)
-        reached = np.floor(part.confidence * 100 + 1e-6).astype(np.int64).clip(0, 100)  # the highest th that keeps it
-        kept += weight * _at_least(reached, np.ones(len(reached)))
-        right += weight * _at_least(reached, part.right)
+        order = part.confidence.argsort()
+        first = np.searchsorted(part.confidence[order], thresholds, side="left")  # of those kept, in this order
+        kept += weight * (len(order) - first)
+        right += weight * (part.right.sum() - np.concatenate(([0], part.right[order].cumsum()))[first])
         total += count
-    precision = np.divide(right, kept, out=np.full(len(GRID), np.nan), where=kept > 0)
-    return PrecisionCurve(th=GRID, precision=precision, share_kept=kept / max(total, 1))
+    precision = np.divide(right, kept, out=np.full(len(thresholds), np.nan), where=kept > 0)
+    return PrecisionCurve(th=thresholds, precision=precision, share_kept=kept / max(total, 1))
 
 
 def smallest_threshold(curve: PrecisionCurve, precision: float = PRECISION) -> float:
@@ -69,9 +68,3 @@ def smallest_threshold(curve: PrecisionCurve, precision: float = PRECISION) -> f
         f"no threshold reaches a precision of {precision:g}: the best is {reached:.3f}, at th {th:.2f}",
         f"use --precision {np.floor(reached * 100) / 100:.2f} or less, or --th {th:.2f}",
     )
-
-
-def _at_least(reached: np.ndarray, weights: np.ndarray) -> Floats:
-    """For each threshold of the grid the sum of the weights of frames that it keeps; (101,)."""
-    sums = np.bincount(reached, weights=weights, minlength=len(GRID))
-    return np.asarray(sums[::-1].cumsum()[::-1], dtype=np.float64)

@@ -20,9 +20,9 @@ from majl_cli.pseudolabel.calibrate import (
     expected_calibration_error,
     fit_temperature,
     judge_track,
-    read_calibration,
 )
 from majl_cli.pseudolabel.confidence import mass_near, posteriorgram
+from majl_cli.pseudolabel.held_out import read_calibration
 from majl_cli.pseudolabel.workers import Stop
 
 

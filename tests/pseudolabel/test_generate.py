@@ -17,10 +17,10 @@ from majl_cli.data.labels import read_pitch
 from majl_cli.data.manifest import Stem, Track, read_manifest
 from majl_cli.errors import DataError, UsageError
 from majl_cli.pseudolabel import generate as module
-from majl_cli.pseudolabel.calibrate import NOT_CALIBRATED, Calibration
 from majl_cli.pseudolabel.filter import read_confidence
 from majl_cli.pseudolabel.folder import safe_name
 from majl_cli.pseudolabel.generate import Outcome, PseudoLabels, pseudolabel
+from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, Calibration
 
 
 def label_tones(tracks: list[Track], out: Path, **options: Any) -> PseudoLabels:

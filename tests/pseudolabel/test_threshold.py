@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from majl_cli.errors import DataError, UsageError
-from majl_cli.pseudolabel.calibrate import HeldOut
+from majl_cli.pseudolabel.held_out import HeldOut
 from majl_cli.pseudolabel.threshold import precision_curve, smallest_threshold
 
 
@@ -18,13 +18,15 @@ def held_out(confidence: list[float], right: list[int]) -> HeldOut:
 PITCH = held_out([0.1, 0.3, 0.5, 0.7, 0.9], [0, 1, 0, 1, 1])
 
 
+def at(th: float, held_out: dict[str, HeldOut], frames: dict[str, int]) -> float:
+    return float(precision_curve(held_out, frames, thresholds=np.array([th])).precision[0])
+
+
 def test_precision_is_the_share_right_of_what_is_kept() -> None:
     curve = precision_curve({"pitch": PITCH}, {"pitch": 1000})
-    assert curve.at(0.0) == pytest.approx(3 / 5)
-    assert curve.at(0.3) == pytest.approx(3 / 4)  # 0.3 itself is kept
-    assert curve.at(0.31) == pytest.approx(2 / 3)
-    assert curve.at(0.51) == 1.0
-    assert np.isnan(curve.at(0.95))
+    assert curve.precision[[0, 30, 31, 51]].tolist() == pytest.approx([3 / 5, 3 / 4, 2 / 3, 1.0])  # 0.3 itself is kept
+    assert np.isnan(curve.precision[95])
+    assert at(0.305, {"pitch": PITCH}, {"pitch": 1000}) == pytest.approx(2 / 3)
     assert curve.share_kept[[0, 30, 31, 51, 95]].tolist() == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.0])
 
 
@@ -37,9 +39,9 @@ def test_auto_is_the_smallest_threshold_that_reaches_the_precision() -> None:
 
 def test_kinds_weigh_as_many_frames_as_there_are_to_filter() -> None:
     kinds = {"pitch": held_out([0.9] * 10, [1] * 10), "stems": held_out([0.9, 0.9], [0, 1])}
-    assert precision_curve(kinds, {"pitch": 500}).at(0.5) == 1.0
-    assert precision_curve(kinds, {"pitch": 0, "stems": 500}).at(0.5) == 0.5
-    assert precision_curve(kinds, {"pitch": 300, "stems": 100}).at(0.5) == pytest.approx((300 + 50) / 400)
+    assert at(0.5, kinds, {"pitch": 500}) == 1.0
+    assert at(0.5, kinds, {"pitch": 0, "stems": 500}) == 0.5
+    assert at(0.5, kinds, {"pitch": 300, "stems": 100}) == pytest.approx((300 + 50) / 400)
 
 
 def test_a_precision_nothing_reaches_tells_the_best_and_where() -> None:

@@ -2,11 +2,11 @@
 
     python examples/recipes/mir1k-buckets/make_buckets.py ../shared/data/mir1k runs/buckets
 
-Voice and accompaniment of every clip are brought to the same energy (0 dB). Of the training singers four keep stems and
-pitch (full), four lose their pitch (mss) and four their stems (pe: a mono mixture is written, and no stem). Of the validation singers one of either sex
-chooses checkpoints and calibrates (validation), the other two are for the figures (test). The audio is decoded once to
-16-bit WAV, which makes training faster. Songs whose karaoke track is shared with a singer of another bucket are left
-out, so that nothing a bucket lost can be found in another.
+Voice and accompaniment of every clip are brought to the same energy (0 dB). Of the training singers four keep stems
+and pitch (full), four lose their pitch (mss) and four their stems (pe: a mono mixture is written, and no stem). Of the
+validation singers one of either sex chooses checkpoints and calibrates (validation), the other two are for the figures
+(test). The audio is decoded once to 16-bit WAV, which makes training faster. Songs whose karaoke track is shared with a
+singer of another bucket are left out, so that nothing a bucket lost can be found in another.
 """
 
 from __future__ import annotations

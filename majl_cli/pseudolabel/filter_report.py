@@ -1,0 +1,109 @@
+"""The filter on a folder of pseudo-labels: choose the threshold, keep, and write what was kept and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from majl_cli.data.manifest import Track, read_manifest, write_manifest
+from majl_cli.errors import DataError
+from majl_cli.pseudolabel.filter import HISTOGRAM_BINS, LEAST_SHARE, SEGMENT_SECONDS, FilterResult, filter_tracks
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, write_json
+from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, REPORT_FILE, Calibration, describe_held_out, read_calibration
+from majl_cli.pseudolabel.threshold import PRECISION, PrecisionCurve, precision_curve, smallest_threshold
+
+KEPT_FILE, FILTER_FILE, PLOT_FILE = "kept.jsonl", "filter.json", "filter.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filtered:
+    """``result`` of the filter; ``curve`` None if nothing was held out; ``target`` the precision that ``auto`` was to
+    reach, None for a threshold that was given; ``precision`` the one on held-out tracks at the threshold, None if it is
+    not known."""
+
+    result: FilterResult
+    curve: PrecisionCurve | None
+    calibration: Calibration
+    target: float | None
+    precision: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the tracks; what is not known is None."""
+        result, curve = self.result, self.curve
+        rows = [] if curve is None else zip(curve.th, curve.precision, curve.share_kept, strict=True)
+        return {
+            "th": result.th,
+            "everything_kept": result.everything_kept,
+            "auto": self.target is not None,
+            "precision_wanted": self.target,
+            "precision_at_th": _rounded(self.precision),
+            "segment_seconds": SEGMENT_SECONDS,
+            "least_share": LEAST_SHARE,
+            "given": asdict(result.given),
+            "kept": asdict(result.kept),
+            "groups": [asdict(group) for group in result.groups],
+            "histogram": {"bins": HISTOGRAM_BINS, "counts": result.histogram},
+            "curve": [
+                {
+                    "th": round(float(th), 2),
+                    "precision": _rounded(float(precision)),
+                    "share_kept": round(float(share), 5),
+                }
+                for th, precision, share in rows
+            ],
+            "temperature": self.calibration.temperature,
+            "calibration": {kind: describe_held_out(part) for kind, part in self.calibration.held_out.items()},
+        }
+
+
+def filter_folder(
+    folder: Path, *, th: float | None = None, precision: float = PRECISION, out: Path | None = None
+) -> Filtered:
+    """Filter the manifest of ``folder`` at ``th``, or at the smallest threshold that reaches ``precision`` (``th``
+    None), and write kept.jsonl and filter.json to ``out`` (default: ``folder``). Raises MajlError."""
+    tracks = read_manifest(folder / MANIFEST_FILE)
+    calibration = read_calibration(folder) if (folder / REPORT_FILE).exists() else NOT_CALIBRATED
+    curve, reached, target = None, math.nan, None
+    frames = frames_by_kind(tracks)
+    if th is None or calibration.held_out:
+        curve = precision_curve(calibration.held_out, frames)
+    if th is None:
+        assert curve is not None
+        th, target = smallest_threshold(curve, precision), precision
+    if calibration.held_out:
+        reached = float(precision_curve(calibration.held_out, frames, thresholds=np.array([th])).precision[0])
+    filtered = Filtered(
+        result=filter_tracks(tracks, th),
+        curve=curve,
+        calibration=calibration,
+        target=target,
+        precision=None if math.isnan(reached) else reached,
+    )
+    out = out or folder
+    write_json(out / FILTER_FILE, filtered.as_json())
+    write_manifest(out / KEPT_FILE, filtered.result.tracks)
+    return filtered
+
+
+def frames_by_kind(tracks: Sequence[Track]) -> dict[str, int]:
+    """How many frames of each kind have a confidence."""
+    counts: dict[str, int] = {}
+    for track in tracks:
+        kind = KIND_OF_LABELS.get(track.bucket)
+        if kind is None or track.confidence is None:
+            raise DataError(f"track {track.id}: has no confidence", "filter what majl pseudolabel has written")
+        try:
+            lines = track.confidence.read_bytes().count(b"\n")
+        except OSError as error:
+            raise DataError(f"{track.confidence}: not readable: {error}", "run majl pseudolabel again") from error
+        counts[kind] = counts.get(kind, 0) + max(lines - 1, 0)
+    return counts
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, 5)
