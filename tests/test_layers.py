@@ -18,7 +18,7 @@ LAYERS = [
     {"inference", "hub"},
     {"models", "data", "metrics"},
     {"audio", "convert", "device", "resample"},
-    {"config", "files"},
+    {"config", "files", "containers"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
