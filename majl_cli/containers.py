@@ -64,7 +64,7 @@ class ContainerStream:
             is_text = str(self.path).encode("utf-8", "ignore") == os.fsencode(self.path)
             name = f"file:{self.path}" if is_text else self.path.open("rb")
             self._container: Any = av.open(name, metadata_errors="ignore")
-            streams = [s for s in self._container.streams if s.type == "audio"]
+            streams: list[Any] = [s for s in self._container.streams if s.type == "audio"]
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise AudioError(f"{self.path}: not readable as audio", PLAYABLE) from error
         number = self._wanted or 0

@@ -14,7 +14,11 @@ from majl_cli.errors import Cancelled
 
 DataOption = Annotated[
     list[str] | None,
-    typer.Option("--data", metavar="CORPUS=FOLDER", help="A corpus: mir-1k=FOLDER or stems=FOLDER. May be repeated."),
+    typer.Option(
+        "--data",
+        metavar="CORPUS=FOLDER",
+        help="mir-1k, musdb18, mir-st500, medleydb, ikala, ultrastar or stems, and its folder. May be repeated.",
+    ),
 ]
 ManifestOption = Annotated[
     list[Path] | None,
