@@ -48,7 +48,8 @@ class ContainerStream:
         """Blocks to the end of the stream, and the number of their first sample, which is ``start`` or before it.
 
         Only AAC in MP4 is entered in the middle: there each frame knows its place to the sample and depends on its
-        neighbour alone. Everything else is read from sample 0.
+        neighbour alone, but for the noise that the decoder makes up where a low bit rate asks for it: that comes out
+        otherwise than from the start, though the same each time. Everything else is read from sample 0.
         """
         first = None if start <= _LONGEST_FRAME * (RUN_UP_FRAMES + 1) or not self._can_jump() else self._jump(start)
         if first is None:

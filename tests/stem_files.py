@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def write_streams(path: Path, streams: Sequence[NDArray[np.float32]], rate: int, codec: str = "aac") -> Path:
+def write_streams(
+    path: Path, streams: Sequence[NDArray[np.float32]], rate: int, codec: str = "aac", *, bit_rate: int = 256000
+) -> Path:
     """One stream for each (samples, 2), as in ``.stem.mp4``."""
     import av
 
@@ -17,7 +19,7 @@ def write_streams(path: Path, streams: Sequence[NDArray[np.float32]], rate: int,
     with av.open(str(path), "w") as container:
         opened = [container.add_stream(codec, rate=rate, layout="stereo") for _ in streams]
         for stream in opened:
-            stream.bit_rate = 256000
+            stream.bit_rate = bit_rate
         for stream, audio in zip(opened, streams, strict=True):
             for start in range(0, len(audio), 1024):
                 block = np.ascontiguousarray(audio[start : start + 1024].T)

@@ -52,6 +52,16 @@ def test_a_part_in_the_middle_is_not_decoded_from_the_start(stems: Path) -> None
     assert 60000 - 10000 < first <= 60000
 
 
+def test_noise_that_the_decoder_makes_up_is_the_same_each_time(tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(2).standard_normal((2 * RATE, 2)).astype(np.float32)
+    path = write_streams(tmp_path / "x.m4a", [noise], RATE, bit_rate=96000)
+    parts = [read_audio(path, start=50000, frames=4000)[0] for _ in range(2)]
+    np.testing.assert_array_equal(*parts)
+    whole = read_audio(path)[0]
+    match = [np.corrcoef(parts[0][:, 0], whole[at : at + 4000, 0])[0, 1] for at in range(49000, 51000)]
+    assert int(np.argmax(match)) == 1000
+
+
 def test_beyond_the_end_there_is_nothing(stems: Path) -> None:
     assert len(read_audio(stems, stream=1, start=10 * RATE, frames=100)[0]) == 0
     assert len(read_audio(stems, stream=1, start=87000, frames=50000)[0]) == len(read_audio(stems)[0]) - 87000
