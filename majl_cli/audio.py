@@ -16,24 +16,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from majl_cli.containers import Block, ContainerStream, no_such_stream
 from majl_cli.errors import AudioError
 from majl_cli.files import aside_path, write_errors_explained
 
 logger = logging.getLogger(__name__)
-Block = NDArray[np.float32]
 BLOCK_FRAMES = 65536
 WAV_LIMIT = 2**32 - 2**16  # bytes; its sizes have 32 bits, and libsndfile goes on writing what nobody can read
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".oga": "OGG", ".mp3": "MP3"}
 _LOSSY = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 # No recording is a million times full scale; beyond about 1e18 a model's sums of squares overflow.
 LOUDEST = 1e6
-_PLAYABLE = "give a WAV, FLAC, OGG, MP3, m4a, aac, mp4, webm or wma file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +51,24 @@ class AudioInfo:
         return None if self.frames is None else self.frames / self.sample_rate
 
 
-def probe(path: str | Path) -> AudioInfo:
-    """The header of a file. Raises AudioError."""
-    with AudioReader(path) as reader:
+def probe(path: str | Path, *, stream: int | None = None) -> AudioInfo:
+    """The header of a file, or of one audio ``stream`` (from 0) of a container. Raises AudioError."""
+    with AudioReader(path, stream=stream) as reader:
         return reader.info
 
 
 class AudioReader:
     """A file being read: ``with AudioReader(path) as reader: for block in reader.blocks(): ...``.
 
+    ``stream`` is the number (from 0) of an audio stream of a container such as ``.stem.mp4``; None is the first.
     Raises AudioError for what is missing, empty, not audio or absurd; a damaged file is read as far as it goes.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, stream: int | None = None) -> None:
         self.path = Path(path)
         head = _first_bytes(self.path)
         self._file: soundfile.SoundFile | None = None
-        self._container: Any = None
+        self._container: ContainerStream | None = None
         self._damaged = False
         # MPEG audio, with or without a tag, goes to PyAV at once.
         if head != b"ID3" and not (head[0] == 0xFF and head[1:2] >= b"\xe0"):
@@ -80,7 +78,12 @@ class AudioReader:
         if self._file is not None and self._file.format == "MP3":  # behind something else
             self._file.close()
             self._file = None
-        self.info = self._open_with_av() if self._file is None else self._soundfile_info(self._file)
+        if self._file is None:
+            self._container = ContainerStream(self.path, stream, self._report_damage)
+        elif stream:
+            self._file.close()
+            raise no_such_stream(self.path, stream, 1)
+        self.info = self._read_info()
         self.sample_rate, self.channels = self.info.sample_rate, self.info.channels
         if self.info.frames == 0:
             self.close()
@@ -101,7 +104,7 @@ class AudioReader:
     def blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[Block]:
         """Blocks (n, channels), n <= ``block_frames`` and never 0, to the end of the file."""
         done = 0
-        for block in self._decoded(block_frames):
+        for block in _regrouped(self._pieces(), block_frames):
             self._check_levels(block, done)
             done += len(block)
             yield block
@@ -134,8 +137,25 @@ class AudioReader:
         width = int(found[2]) // self.info.frames  # bytes; 0 where a sample takes less
         return int(found[1]) // width if width else round(self.info.frames * int(found[1]) / int(found[2]))
 
-    def _decoded(self, block_frames: int) -> Iterator[Block]:
-        return _regrouped(self._av_frames() if self._file is None else self._soundfile_frames(), block_frames)
+    def part(self, start: int, frames: int | None) -> Block:
+        """Samples ``start`` to ``start + frames`` (None: to the end), of a reader that has read nothing yet."""
+        if self._file is not None:
+            self._file.seek(min(start, self._file.frames))
+            return self._file.read(-1 if frames is None else frames, dtype="float32", always_2d=True)
+        assert self._container is not None
+        blocks, at = self._container.blocks_near(start)
+        kept = [np.zeros((0, self.channels), np.float32)]
+        for block in blocks:
+            self._check_levels(block, at)
+            end = None if frames is None else max(0, start + frames - at)
+            kept.append(block[max(0, start - at) : end])
+            at += len(block)
+            if frames is not None and at >= start + frames:
+                break
+        return np.concatenate(kept)
+
+    def _pieces(self) -> Iterator[Block]:
+        return self._soundfile_frames() if self._container is None else self._container.blocks_near(0)[0]
 
     def _soundfile_frames(self) -> Iterator[Block]:
         assert self._file is not None
@@ -154,66 +174,28 @@ class AudioReader:
         self._damaged = True
         logger.warning("%s: damaged from here on, read to this point: %s", self.path, error)
 
-    def _soundfile_info(self, file: soundfile.SoundFile) -> AudioInfo:
-        frames = file.frames if 0 <= file.frames < 2**62 else None
-        kind = {"format": file.format, "subtype": file.subtype}
-        return AudioInfo(path=self.path, sample_rate=file.samplerate, channels=file.channels, frames=frames, **kind)
-
-    def _open_with_av(self) -> AudioInfo:
-        import av
-
-        try:
-            # "file:": a colon in the name names no protocol. Nor need the name be valid text, but PyAV insists.
-            is_text = str(self.path).encode("utf-8", "ignore") == os.fsencode(self.path)
-            name = f"file:{self.path}" if is_text else self.path.open("rb")
-            self._container = av.open(name, metadata_errors="ignore")
-            stream = next((s for s in self._container.streams if s.type == "audio"), None)
-        except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise AudioError(f"{self.path}: not readable as audio", _PLAYABLE) from error
-        if stream is None or stream.codec_context is None or not stream.codec_context.sample_rate:
-            self._container.close()
-            raise AudioError(f"{self.path}: has no audio in it", _PLAYABLE)
-        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-        frames = None if stream.duration is None else round(float(stream.duration * stream.time_base) * rate)
-        kind = {"format": self._container.format.name.split(",")[0].upper(), "subtype": _av_subtype(stream)}
+    def _read_info(self) -> AudioInfo:
+        if self._container is not None:
+            given = self._container
+            rate, channels, frames = given.sample_rate, given.channels, given.frames
+            kind = {"format": given.format, "subtype": given.subtype}
+        else:
+            assert self._file is not None
+            rate, channels = self._file.samplerate, self._file.channels
+            frames = self._file.frames if 0 <= self._file.frames < 2**62 else None
+            kind = {"format": self._file.format, "subtype": self._file.subtype}
         return AudioInfo(path=self.path, sample_rate=rate, channels=channels, frames=frames, **kind)
 
-    def _av_frames(self) -> Iterator[Block]:
-        import av
 
-        stream = next(s for s in self._container.streams if s.type == "audio")
-        layout, current, resampler = stream.codec_context.layout, None, None
-        for frame in self._av_decoded(stream):
-            # Joined files may change their rate or channels half-way: all of it becomes like the first.
-            given = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or given != current:
-                yield from () if resampler is None else self._av_blocks(resampler.resample(None))
-                resampler, current = av.AudioResampler(format="flt", layout=layout, rate=self.sample_rate), given
-            yield from self._av_blocks(resampler.resample(frame))
-        yield from () if resampler is None else self._av_blocks(resampler.resample(None))
-
-    def _av_decoded(self, stream: Any) -> Iterator[Any]:
-        import av
-
-        try:
-            yield from self._container.decode(stream)
-        except av.error.FFmpegError as error:
-            self._report_damage(error)
-
-    def _av_blocks(self, frames: list[Any]) -> Iterator[Block]:
-        for frame in frames:
-            yield np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1, self.channels)
-
-
-def read_audio(path: str | Path, *, start: int = 0, frames: int | None = None) -> tuple[Block, int]:
-    """Samples ``start`` to ``start + frames`` (None: to the end) as (samples, channels), and the rate."""
-    with AudioReader(path) as reader:
-        if reader._file is not None and (start or frames is not None):
-            reader._file.seek(min(start, reader._file.frames))
-            audio = reader._file.read(-1 if frames is None else frames, dtype="float32", always_2d=True)
-            return audio, reader.sample_rate
-        audio = np.concatenate(list(reader.blocks()))
-        return audio[start:] if frames is None else audio[start : start + frames], reader.sample_rate
+def read_audio(
+    path: str | Path, *, start: int = 0, frames: int | None = None, stream: int | None = None
+) -> tuple[Block, int]:
+    """Samples ``start`` to ``start + frames`` (None: to the end) as (samples, channels), and the rate; ``stream`` is
+    the audio stream (from 0) of a container."""
+    with AudioReader(path, stream=stream) as reader:
+        if start or frames is not None:
+            return reader.part(start, frames), reader.sample_rate
+        return np.concatenate(list(reader.blocks())), reader.sample_rate
 
 
 class AudioWriter:
@@ -324,14 +306,6 @@ def matching_subtype(info: AudioInfo, format: str = "WAV") -> str:
     deep = {"PCM_24": "PCM_24", "PCM_32": "PCM_24", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"}
     subtype = deep.get(info.subtype, "PCM_16")
     return "PCM_24" if subtype == "FLOAT" and format.upper() == "FLAC" else subtype
-
-
-def _av_subtype(stream: Any) -> str:
-    """As soundfile would call it for a lossless codec, whose sample format tells the depth; else the codec's name."""
-    codec = stream.codec_context
-    depths = {"s16": "PCM_16", "s32": "PCM_24", "flt": "FLOAT", "dbl": "DOUBLE"}
-    form = getattr(codec.format, "name", "")  # a damaged header may leave it unknown
-    return (codec.codec.lossless and depths.get(form.removesuffix("p"))) or str(codec.name).upper()
 
 
 def _native(path: Path) -> str | bytes:

@@ -124,6 +124,6 @@ def _melody(model: Model, track: Track, audio: NDArray[np.float32], rate: int) -
 
 
 def _read(track: Track, stem: Stem) -> NDArray[np.float32]:
-    audio, rate = read_audio(stem.path)
+    audio, rate = read_audio(stem.path, stream=stem.stream)
     check_rate(track, stem, rate)
     return audio if stem.channel is None else audio[:, stem.channel : stem.channel + 1]

@@ -81,6 +81,9 @@ app.command(
     "(then: majl filter pseudo)"
 )(pseudolabel)
 app.command(epilog="Example: majl filter pseudo --th auto --precision 0.95  (writes pseudo/kept.jsonl)")(filter)
+app.command(
+    epilog="Example: majl experiment baseline --budget 0.01  (in a project; writes a report with tables and plots)"
+)(experiment)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -54,7 +54,11 @@ ProjectOption = Annotated[
 ]
 DataOption = Annotated[
     list[str] | None,
-    typer.Option("--data", metavar="CORPUS=FOLDER", help="A corpus, such as mir-1k=FOLDER. May be repeated."),
+    typer.Option(
+        "--data",
+        metavar="CORPUS=FOLDER",
+        help="mir-1k, musdb18, mir-st500, medleydb, ikala, ultrastar or stems, and its folder. May be repeated.",
+    ),
 ]
 ManifestOption = Annotated[
     list[Path] | None,

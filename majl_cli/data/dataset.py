@@ -234,7 +234,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         rate = track.sample_rate
         first = round((start - MARGIN_SECONDS) * rate)
         wanted = round((self.seconds * speed + 2 * MARGIN_SECONDS) * rate) + 2
-        audio, found = read_audio(stem.path, start=max(0, first), frames=max(0, wanted + min(0, first)))
+        frames = max(0, wanted + min(0, first))
+        audio, found = read_audio(stem.path, start=max(0, first), frames=frames, stream=stem.stream)
         check_rate(track, stem, found)
         if not np.isfinite(audio).all():
             raise DataError(f"{stem.path}: holds values that are not numbers", "export the file again, or leave it out")

@@ -9,19 +9,25 @@ from numpy.typing import NDArray
 
 from majl_cli.convert import midi_to_frequency
 from majl_cli.data.manifest import Track
+from majl_cli.data.note_labels import frames_from_notes, read_mir_st500, read_ultrastar
 from majl_cli.errors import DataError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 PitchLabels = tuple[Floats, Floats, Bools]
 PV_HOP_SECONDS = 0.020
+IKALA_HOP_SECONDS = 0.032
 
 
 def read_pitch(track: Track) -> PitchLabels:
     """The pitch labels of a track: times (N,), frequencies (N,), known (N,). Raises DataError."""
     if track.pitch is None:
         raise DataError(f"track {track.id}: no pitch label", "choose a track that has one")
-    return read_pv(track.pitch) if track.pitch_format == "pv" else read_csv(track.pitch)
+    if track.pitch_format == "mir-st500":
+        return frames_from_notes(read_mir_st500(track.pitch), track.duration)
+    if track.pitch_format == "ultrastar":
+        return frames_from_notes(read_ultrastar(track.pitch).notes, track.duration)
+    return {"pv": read_pv, "ikala": read_ikala}.get(track.pitch_format, read_csv)(track.pitch)
 
 
 def read_pv(path: Path) -> PitchLabels:
@@ -30,14 +36,17 @@ def read_pv(path: Path) -> PitchLabels:
     A line describes a window of 40 ms, so line k (from 0) is centred at (k + 1) * 20 ms: reading it at k * 20 ms
     costs nine points of raw pitch accuracy.
     """
-    midi = _numbers(path, delimiter=None, skip=0)[:, 0]
-    times = np.multiply(np.arange(1, len(midi) + 1), PV_HOP_SECONDS, dtype=np.float64)
-    voiced = midi > 0
-    return times, np.where(voiced, midi_to_frequency(np.where(voiced, midi, 69.0)), 0.0), np.ones(len(midi), bool)
+    return _from_semitones(path, first=PV_HOP_SECONDS, hop=PV_HOP_SECONDS)
+
+
+def read_ikala(path: Path) -> PitchLabels:
+    """iKala's ``.pv``: one MIDI number a line, 0 = unvoiced, 32 ms apart; line k (from 0) is centred at
+    (k + 1/2) * 32 ms."""
+    return _from_semitones(path, first=IKALA_HOP_SECONDS / 2, hop=IKALA_HOP_SECONDS)
 
 
 def read_csv(path: Path) -> PitchLabels:
-    """``time,frequency[,...]`` in s and Hz, with or without a header line.
+    """``time,frequency[,...]`` in s and Hz, with commas, tabs or spaces between, with or without a header line.
 
     A third column named ``agree`` marks rows to believe (1) or not (0); a column named ``voiced`` with 0 makes a
     row unvoiced whatever its frequency. A negative frequency is unvoiced too.
@@ -46,8 +55,10 @@ def read_csv(path: Path) -> PitchLabels:
         first = path.read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "check the label file") from error
-    names = [] if _is_number(first.split(",")[0]) else [name.strip().lower() for name in first.split(",")]
-    rows = _numbers(path, delimiter=",", skip=1 if names else 0)
+    delimiter = "," if "," in first else None
+    columns = [name.strip().lower() for name in first.split(delimiter)]
+    names = [] if not columns or _is_number(columns[0]) else columns
+    rows = _numbers(path, delimiter=delimiter, skip=1 if names else 0)
     if rows.shape[1] < 2:
         raise DataError(f"{path}: one column only", "a pitch CSV has time and frequency")
     times, frequencies = rows[:, 0], np.maximum(rows[:, 1], 0.0)
@@ -84,6 +95,13 @@ def read_confidence(path: Path) -> tuple[Floats, Floats]:
     if rows.shape[1] != 2:
         raise DataError(f"{path}: {rows.shape[1]} columns", "a confidence CSV has time and confidence")
     return rows[:, 0], rows[:, 1]
+
+
+def _from_semitones(path: Path, *, first: float, hop: float) -> PitchLabels:
+    midi = _numbers(path, delimiter=None, skip=0)[:, 0]
+    times = np.add(np.arange(len(midi)) * hop, first, dtype=np.float64)
+    voiced = midi > 0
+    return times, np.where(voiced, midi_to_frequency(np.where(voiced, midi, 69.0)), 0.0), np.ones(len(midi), bool)
 
 
 def _numbers(path: Path, *, delimiter: str | None, skip: int) -> Floats:

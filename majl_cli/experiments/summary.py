@@ -124,7 +124,10 @@ def _calibration_table(runner: Runner) -> str:
             )
             told = f"{report['temperature']:.2f} | {part['frames']} | {part['share_right']:.1%}"
             lines.append(f"| {seed} | {kind} | {told} | {errors} |")
-    return "\n".join(lines) + "\n\nECE: expected calibration error, 15 bins; cross-validated: with the temperature of the other half of the tracks.\n"
+    return (
+        "\n".join(lines)
+        + "\n\nECE: expected calibration error, 15 bins; cross-validated: at the temperature of the other half.\n"
+    )
 
 
 def _weights_table(runner: Runner, plan: Plan) -> str:

@@ -55,6 +55,19 @@ def test_csv_reads_crepe_columns_machine_columns_and_no_header(tmp_path: Path) -
     assert read_csv(path)[2].tolist() == [True, False]
     path.write_text("0.0,110\n0.01,-110\n")
     np.testing.assert_allclose(read_csv(path)[1], [110, 0])
+    path.write_text("time\tf0\n0\t110\n0.01\t0\n")
+    np.testing.assert_allclose(read_csv(path)[:2], [[0, 0.01], [110, 0]])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "hop"), [("mirex05/train01REF.txt", 0.01), ("vocadito/vocadito_1_f0.csv", 256 / 44100)]
+)
+def test_real_melody_labels_of_other_corpora_are_read(shared_data: Path, name: str, hop: float) -> None:
+    times, frequencies, known = read_csv(shared_data / name)
+    assert np.median(np.diff(times)) == pytest.approx(hop, abs=1e-6)
+    assert known.all() and 0.2 < np.mean(frequencies > 0) < 1.0
+    assert 60 < np.median(frequencies[frequencies > 0]) < 1000
 
 
 @pytest.mark.parametrize(

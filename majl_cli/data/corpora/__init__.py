@@ -1,12 +1,16 @@
-"""Corpora by name: each function takes the folder and gives its tracks."""
+"""Corpora by name: each is called with its folder and gives its tracks; its record says what it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from majl_cli.data.corpora.corpus import Corpus
+from majl_cli.data.corpora.ikala import IKALA
+from majl_cli.data.corpora.medleydb import MEDLEYDB
+from majl_cli.data.corpora.mir1k import MIR1K
+from majl_cli.data.corpora.mir_st500 import MIR_ST500
+from majl_cli.data.corpora.musdb18 import MUSDB18
+from majl_cli.data.corpora.stems_folder import STEMS
+from majl_cli.data.corpora.ultrastar import ULTRASTAR
 
-from majl_cli.data.corpora.mir1k import mir1k
-from majl_cli.data.corpora.stems_folder import stems_folder
-from majl_cli.data.manifest import Track
-
-corpora: dict[str, Callable[[Path], list[Track]]] = {"mir-1k": mir1k, "stems": stems_folder}
+corpora: dict[str, Corpus] = {
+    corpus.name: corpus for corpus in (MIR1K, MUSDB18, MIR_ST500, MEDLEYDB, IKALA, ULTRASTAR, STEMS)
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from majl_cli.audio import probe
+from majl_cli.data.corpora.corpus import Corpus, first_few
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
 
@@ -18,6 +19,7 @@ TEST_SINGERS = frozenset({"heycat", "bug", "khair"})
 OVERLAPPING_SONGS = frozenset({"annar_4", "abjones_2"})
 BANDWIDTH = 8000.0
 EXTENSIONS = (".wav", ".ogg", ".flac")
+LAYOUT = "Wavfile/CLIP.wav (or .ogg, .flac) and PitchLabel/CLIP.pv for each clip"
 
 
 def split_of(clip: str) -> str:
@@ -35,17 +37,15 @@ def mir1k(folder: Path) -> list[Track]:
     audio, labels = folder / "Wavfile", folder / "PitchLabel"
     for part in (audio, labels):
         if not part.is_dir():
-            raise DataError(
-                f"{folder}: no folder {part.name}", "MIR-1K has Wavfile/ and PitchLabel/; give their parent"
-            )
+            raise DataError(f"{folder}: no folder {part.name}", f"expected {LAYOUT}")
     clips = sorted(path for path in audio.iterdir() if path.suffix.lower() in EXTENSIONS)
     if not clips:
-        raise DataError(f"{audio}: no .wav, .ogg or .flac file", "unpack the corpus there")
+        raise DataError(f"{audio}: no .wav, .ogg or .flac file", f"expected {LAYOUT}")
+    missing = [f"{path.stem}.pv" for path in clips if not (labels / f"{path.stem}.pv").exists()]
+    if missing:
+        raise DataError(f"{labels}: no label {first_few(missing)}", "copy the corpus again")
     tracks = []
     for path in clips:
-        label = labels / f"{path.stem}.pv"
-        if not label.exists():
-            raise DataError(f"{path.name}: no label {label.name} in {labels}", "copy the corpus again")
         info = probe(path)
         if info.channels != 2:
             raise DataError(f"{path}: {info.channels} channels", "MIR-1K clips have two: accompaniment and voice")
@@ -57,7 +57,7 @@ def mir1k(folder: Path) -> list[Track]:
                 split=split_of(path.stem),
                 artist=path.stem.partition("_")[0],
                 stems={"accompaniment": Stem(path=path, channel=0), "vocals": Stem(path=path, channel=1)},
-                pitch=label,
+                pitch=labels / f"{path.stem}.pv",
                 pitch_format="pv",
                 sample_rate=info.sample_rate,
                 channels=1,
@@ -66,3 +66,13 @@ def mir1k(folder: Path) -> list[Track]:
             )
         )
     return tracks
+
+
+MIR1K = Corpus(
+    name="mir-1k",
+    load=mir1k,
+    labels="stems (vocals, accompaniment) and pitch by hand",
+    obtain="the page of its authors (Multimedia Information Retrieval lab, National Taiwan University)",
+    licence="none stated: research use",
+    layout=LAYOUT,
+)

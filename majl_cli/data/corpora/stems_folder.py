@@ -9,35 +9,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from majl_cli.audio import AudioInfo, AudioReader, probe
+from majl_cli.audio import AudioInfo
+from majl_cli.data.corpora.corpus import EXTENSIONS, Corpus, check_folder, probe_track
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".wma")
 PITCH_FILES = ("pitch.csv", "f0.csv", "vocals.f0.csv")
 SPLITS = ("train", "validation", "test")
+LAYOUT = "one sub-folder a track with vocals.wav, accompaniment.wav, mixture.wav, ..."
 
 
 def stems_folder(folder: Path) -> list[Track]:
     """All tracks below ``folder``, sorted by path. Raises DataError."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder", "check the path")
+    check_folder(folder, LAYOUT)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
     files = [path for path in files if not path.name.startswith(".")]
     tracks = [_track(folder, place) for place in sorted({path.parent for path in files} - {folder})]
     if not tracks:
-        raise DataError(
-            f"{folder}: no track",
-            "expected one sub-folder a track with vocals.wav, accompaniment.wav, mixture.wav, ...",
-        )
+        raise DataError(f"{folder}: no track", f"expected {LAYOUT}")
     return tracks
 
 
 def _track(root: Path, folder: Path) -> Track:
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS and path.name[0] != "."]
     stems = {path.stem.lower(): path for path in files}
-    infos = {name: probe(path) for name, path in stems.items()}
-    seconds = {name: _seconds(info) for name, info in infos.items()}
+    probed = {name: probe_track(path) for name, path in stems.items()}
+    infos = {name: info for name, (info, _) in probed.items()}
+    seconds = {name: length for name, (_, length) in probed.items()}
     first = _same_shape(folder, infos, seconds)
     relative = folder.relative_to(root)
     pitch = next((folder / name for name in PITCH_FILES if (folder / name).exists()), None)
@@ -54,14 +52,6 @@ def _track(root: Path, folder: Path) -> Track:
         channels=max(info.channels for info in infos.values()),
         duration=round(next(iter(seconds.values())), 4),
     )
-
-
-def _seconds(info: AudioInfo) -> float:
-    """By decoding where the container does not say."""
-    if info.duration is not None:
-        return info.duration
-    with AudioReader(info.path) as reader:
-        return sum(len(block) for block in reader.blocks()) / info.sample_rate
 
 
 def _same_shape(folder: Path, infos: dict[str, AudioInfo], seconds: dict[str, float]) -> AudioInfo:
@@ -89,3 +79,13 @@ def _labels(stems: set[str], *, has_mixture: bool, has_pitch: bool) -> str:
     if stems:
         return "accompaniment"
     return "pe" if has_pitch else "mixture"
+
+
+STEMS = Corpus(
+    name="stems",
+    load=stems_folder,
+    labels="what is there: stems, pitch of the vocals",
+    obtain="your own recordings",
+    licence="yours",
+    layout=LAYOUT,
+)
