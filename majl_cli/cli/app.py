@@ -25,6 +25,7 @@ from majl_cli.cli.pitch import pitch
 from majl_cli.cli.pseudolabel import pseudolabel
 from majl_cli.cli.separate import separate
 from majl_cli.cli.train_stage1 import train_stage1
+from majl_cli.cli.train_stage2 import train_stage2
 from majl_cli.errors import Cancelled, MajlError
 
 
@@ -81,6 +82,9 @@ app.command(
     "(then: majl filter pseudo)"
 )(pseudolabel)
 app.command(epilog="Example: majl filter pseudo --th auto --precision 0.95  (writes pseudo/kept.jsonl)")(filter)
+app.command(epilog="Example: majl train-stage2 --pseudo pseudo --th 0.7 --data mir-1k=MIR-1K --out runs/second")(
+    train_stage2
+)
 app.command(
     epilog="Example: majl experiment baseline --budget 0.01  (in a project; writes a report with tables and plots)"
 )(experiment)

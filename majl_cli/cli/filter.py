@@ -11,8 +11,8 @@ import typer
 
 from majl_cli.cli.console import Console
 from majl_cli.cli.histogram import histogram_lines
-from majl_cli.cli.options import JsonOption, QuietOption
-from majl_cli.errors import DependencyError, UsageError
+from majl_cli.cli.options import JsonOption, ProjectOption, QuietOption, filter_settings, threshold_of
+from majl_cli.errors import DependencyError
 
 if TYPE_CHECKING:
     from majl_cli.pseudolabel.filter_report import Filtered
@@ -20,17 +20,31 @@ if TYPE_CHECKING:
 
 def filter(
     pseudo: Annotated[
-        Path, typer.Argument(metavar="PSEUDO", help="Folder that majl pseudolabel has written.", show_default=False)
-    ],
-    th: Annotated[
-        str,
-        typer.Option(
-            "--th", metavar="TH|auto", help="Least confidence, 0 to 1; auto: the smallest that reaches --precision."
+        Path | None,
+        typer.Argument(
+            metavar="PSEUDO",
+            help="Folder that majl pseudolabel has written; the project's if none.",
+            show_default=False,
         ),
-    ] = "0.7",
+    ] = None,
+    project: ProjectOption = None,
+    th: Annotated[
+        str | None,
+        typer.Option(
+            "--th",
+            metavar="TH|auto",
+            help="Least confidence, 0 to 1; auto: the smallest that reaches --precision.",
+            show_default="the project's, or 0.7",
+        ),
+    ] = None,
     precision: Annotated[
-        float, typer.Option("--precision", help="For auto: share of held-out frames kept that must be right.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            "--precision",
+            help="For auto: share of held-out frames kept that must be right.",
+            show_default="the project's, or 0.95",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for kept.jsonl and the reports.", show_default="PSEUDO")
     ] = None,
@@ -49,7 +63,9 @@ def filter(
     from majl_cli.report.plots import require_matplotlib
 
     console = Console(json=json, quiet=quiet)
-    given = _threshold(th)
+    pseudo, settings = filter_settings(pseudo, project)
+    given = threshold_of(str(settings.threshold) if th is None else th)
+    precision = settings.precision if precision is None else precision
     if png:
         require_matplotlib()
     folder = out or pseudo
@@ -70,15 +86,6 @@ def filter(
     if json:
         paths = {name: str(path) for name, path in files.items()}
         print(json_module.dumps({"command": "filter", "files": paths, **filtered.as_json()}))
-
-
-def _threshold(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--th {text}: not a confidence", "use a value from 0 to 1, or auto") from None
 
 
 def _draw(filtered: Filtered, path: Path) -> None:

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from majl_cli.errors import UsageError
+from majl_cli.project import FILE_NAME, FilterSettings, find_project
+
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -64,3 +67,30 @@ ManifestOption = Annotated[
     list[Path] | None,
     typer.Option("--manifest", metavar="FILE", help="A manifest (JSON Lines). May be repeated."),
 ]
+
+
+def threshold_of(text: str) -> float | None:
+    """A threshold as it is written on the command line; None for auto. Raises UsageError."""
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"--th {text}: not a confidence", "use a value from 0 to 1, or auto")
+    return value
+
+
+def filter_settings(pseudo: Path | None, project: Path | None) -> tuple[Path, FilterSettings]:
+    """The folder of the pseudo-labels, and how a project wants them filtered. Raises UsageError without a folder."""
+    found = find_project(project)
+    if pseudo is None and found is None:
+        raise UsageError(
+            f"no pseudo-labels: neither a folder nor a {FILE_NAME} here or above",
+            "name the folder that majl pseudolabel has written, or start with majl init",
+        )
+    if found is None:
+        assert pseudo is not None
+        return pseudo, FilterSettings()
+    return pseudo or found.pseudolabels, found.filter

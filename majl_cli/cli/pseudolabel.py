@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from majl_cli.cli.console import Console
-from majl_cli.cli.options import DeviceOption, JsonOption, PrecisionOption, QuietOption, ThreadsOption
+from majl_cli.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ManifestOption,
+    PrecisionOption,
+    ProjectOption,
+    QuietOption,
+    ThreadsOption,
+)
 from majl_cli.cli.pseudolabel_display import as_json, calibration_lines, print_failure, print_summary
 from majl_cli.cli.track_progress import TrackProgress
-from majl_cli.cli.train_stage1 import DataOption, ManifestOption
 from majl_cli.errors import Cancelled, DataError, UsageError
+from majl_cli.project import FILE_NAME, PseudolabelSettings, find_project
 
 if TYPE_CHECKING:
-    from majl_cli.data.manifest import Track
     from majl_cli.pseudolabel.generate import Outcome
 
 
 def pseudolabel(
-    out: Annotated[Path, typer.Option("--out", help="Folder for labels. Started again on it, the work goes on.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="Stage-I run folder or checkpoint.", show_default=False)
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for labels. Started again on it, the work goes on.",
+            show_default="pseudolabels in the project's runs",
+        ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Stage-I run folder or checkpoint.", show_default="the project's Stage I"),
+    ] = None,
+    project: ProjectOption = None,
     data: DataOption = None,
     manifest: ManifestOption = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Tracks read and worked on side by side.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", min=1, help="Tracks read and worked on side by side.", show_default="the project's, or 1"
+        ),
+    ] = None,
     npz: Annotated[bool, typer.Option("--npz", help="Write pitch.npz beside the CSV files.")] = False,
     uncalibrated: Annotated[
         bool, typer.Option("--uncalibrated", help="Do without held-out tracks; confidences are then not tested.")
@@ -44,19 +65,34 @@ def pseudolabel(
     The partly labelled tracks of split train are labelled, the fully labelled ones of split validation calibrate.
     Writes OUT/manifest.jsonl with stems, pitch and confidence of each track, ready for majl filter.
     """
-    if model is None:
-        raise UsageError("no --model given", "give a Stage-I run folder or a checkpoint: --model runs/first")
+    found = find_project(project)
+    if found is None and (model is None or out is None):
+        missing = "--model" if model is None else "--out"
+        raise UsageError(
+            f"no {missing} given, and no {FILE_NAME} here or above",
+            "give a Stage-I checkpoint and a folder: --model runs/first --out pseudo; or start with majl init",
+        )
     import majl_cli
+    from majl_cli.data.sources import load_tracks
     from majl_cli.pseudolabel.calibrate import calibrate, can_be_held_out
     from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE
     from majl_cli.pseudolabel.generate import pseudolabel as label_tracks
     from majl_cli.pseudolabel.held_out import NOT_CALIBRATED
 
     console = Console(json=json, quiet=quiet)
-    tracks = read_tracks(manifest or [], data or [])
+    manifests, folders = [*(manifest or [])], [*(data or [])]
+    settings = PseudolabelSettings()
+    if found is not None:
+        console.note(f"project {found.file}")
+        settings = found.pseudolabel
+        out, model = out or found.pseudolabels, model or str(found.stage1_run)
+        manifests, folders = [*found.data.manifests, *manifests], [*found.data.folders, *folders]
+    assert out is not None and model is not None
+    jobs, npz = jobs or settings.jobs, npz or settings.npz
+    tracks = load_tracks(manifests=manifests, folders=folders)
     partly = [track for track in tracks if track.split == "train" and track.labels in KIND_OF_LABELS]
     if not partly:
-        raise DataError("no track to label", "give tracks of split train with labels mss or pe")
+        raise DataError("no track to label", "give tracks of split train with labels mss or pe (--data, --manifest)")
     ready = majl_cli.load_model(model, device=device, precision=precision, threads=threads)
     target = ready.joint.target
     held_out = [track for track in tracks if track.split == "validation" and can_be_held_out(track, target)]
@@ -86,19 +122,3 @@ def pseudolabel(
     if json:
         print(json_module.dumps(as_json(outcomes, calibration, out / MANIFEST_FILE)))
     raise typer.Exit(1 if any(outcome.error is not None for outcome in outcomes) else 0)
-
-
-def read_tracks(manifests: Sequence[Path], folders: Sequence[str]) -> list[Track]:
-    """The tracks of manifests and of corpora written as corpus=folder. Raises DataError."""
-    from majl_cli.data.corpora import corpora
-    from majl_cli.data.manifest import read_manifest
-
-    tracks = [track for path in manifests for track in read_manifest(path)]
-    for item in folders:
-        name, sign, folder = item.partition("=")
-        if not sign or name not in corpora:
-            raise DataError(f"--data {item}: no such corpus", f"write CORPUS=FOLDER with one of {', '.join(corpora)}")
-        tracks += corpora[name](Path(folder))
-    if not tracks:
-        raise DataError("no data given", "give --data CORPUS=FOLDER or --manifest FILE")
-    return tracks

@@ -112,7 +112,7 @@ class Runner:
         gained = [row.sdr - row.mixture_sdr for row, _ in rows if row.sdr is not None and row.mixture_sdr is not None]
         rpa = [row.melody.rpa for row, _ in rows if row.melody is not None and math.isfinite(row.melody.rpa)]
         self.tell(
-            f"{arm.name}, seed {seed}: SDR +{sum(gained) / max(1, len(gained)):.2f} dB, "
+            f"{arm.name}, seed {seed}: SDR {sum(gained) / max(1, len(gained)):+.2f} dB, "
             f"RPA {100 * sum(rpa) / max(1, len(rpa)):.1f} %, {(time.monotonic() - start) / 60:.1f} min"
         )
 

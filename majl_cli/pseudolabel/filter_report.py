@@ -13,7 +13,7 @@ import numpy as np
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
 from majl_cli.errors import DataError
 from majl_cli.pseudolabel.filter import HISTOGRAM_BINS, LEAST_SHARE, SEGMENT_SECONDS, FilterResult, filter_tracks
-from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, write_json
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, read_json, write_json
 from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, REPORT_FILE, Calibration, describe_held_out, read_calibration
 from majl_cli.pseudolabel.threshold import PRECISION, PrecisionCurve, precision_curve, smallest_threshold
 
@@ -88,6 +88,18 @@ def filter_folder(
     write_json(out / FILTER_FILE, filtered.as_json())
     write_manifest(out / KEPT_FILE, filtered.result.tracks)
     return filtered
+
+
+def kept_manifest(folder: Path, *, th: float | None, precision: float = PRECISION) -> tuple[Path, Filtered | None]:
+    """The kept.jsonl of ``folder`` at this threshold (None: auto), and the filtering if it had to be done: there was
+    none, or one at another threshold, or of older pseudo-labels. Raises MajlError."""
+    kept, report, labels = folder / KEPT_FILE, folder / FILTER_FILE, folder / MANIFEST_FILE
+    if kept.exists() and report.exists() and labels.exists():
+        before = read_json(report)
+        same = before["precision_wanted"] == precision if th is None else before["th"] == th and not before["auto"]
+        if same and kept.stat().st_mtime >= labels.stat().st_mtime:
+            return kept, None
+    return kept, filter_folder(folder, th=th, precision=precision)
 
 
 def frames_by_kind(tracks: Sequence[Track]) -> dict[str, int]:

@@ -1,0 +1,122 @@
+"""``majl train-stage2``: train on fully labelled and pseudo-labelled tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from majl_cli.cli.console import Console
+from majl_cli.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ManifestOption,
+    ProjectOption,
+    QuietOption,
+    filter_settings,
+    threshold_of,
+)
+from majl_cli.cli.training import (
+    ConfigOption,
+    DryRunOption,
+    Given,
+    SeedOption,
+    SetOption,
+    TensorboardOption,
+    ThreadsOption,
+    flags,
+    run_stage,
+)
+from majl_cli.project import find_project
+
+
+def train_stage2(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Run folder. Started again on it, training goes on.",
+            show_default="stage2 in the project's runs",
+        ),
+    ] = None,
+    project: ProjectOption = None,
+    pseudo: Annotated[
+        Path | None,
+        typer.Option(
+            "--pseudo", help="Folder that majl pseudolabel has written.", show_default="the project's pseudo-labels"
+        ),
+    ] = None,
+    th: Annotated[
+        str | None,
+        typer.Option(
+            "--th",
+            metavar="TH|auto",
+            help="Filter the pseudo-labels at this confidence, unless that is done already.",
+            show_default="the project's, or 0.7",
+        ),
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option("--init", help="Run folder or checkpoint to fine-tune.", show_default="from scratch")
+    ] = None,
+    data: DataOption = None,
+    manifest: ManifestOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = None,
+    tensorboard: TensorboardOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train the joint model on fully labelled and pseudo-labelled tracks (Stage II), from scratch.
+
+    In a project (majl init) no option is needed. Pseudo-labels that are not filtered yet, or at another threshold, are
+    filtered first. With --config alone, the tracks are those of its manifests, as they are.
+    """
+    found = find_project(project)
+    kept = []
+    if th is not None or pseudo is not None or (found is not None and config is None):
+        folder, settings = filter_settings(pseudo, project)
+        kept = [_filtered(folder, str(settings.threshold) if th is None else th, settings.precision, json or quiet)]
+    if init == "stage1" and found is not None:
+        init = str(found.stage1_run)
+    run_stage(
+        2,
+        Given(
+            out=out,
+            project=found,
+            config=config,
+            manifests=[*kept, *(manifest or [])],
+            folders=data or [],
+            assignments=[
+                *(set_ or []),
+                *([f"init={_quoted(init)}"] if init else []),
+                *flags(device=device, seed=seed, tensorboard=tensorboard),
+            ],
+            threads=threads,
+            dry_run=dry_run,
+            json=json,
+            quiet=quiet,
+        ),
+    )
+
+
+def _filtered(folder: Path, th: str, precision: float, quiet: bool) -> Path:
+    """The manifest of what the filter keeps at ``th``."""
+    from majl_cli.pseudolabel.filter_report import kept_manifest
+
+    path, filtered = kept_manifest(folder, th=threshold_of(th), precision=precision)
+    if filtered is not None:
+        kept, given = filtered.result.kept, filtered.result.given
+        console = Console(json=False, quiet=quiet)
+        console.note(f"filtered at th {filtered.result.th:g}: kept {kept.hours:.2f} of {given.hours:.2f} h in {path}")
+    return path
+
+
+def _quoted(text: str) -> str:
+    """A TOML string."""
+    return "'" + str(Path(text).expanduser().absolute() if Path(text).exists() else text) + "'"
