@@ -34,7 +34,8 @@ from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.project import Project
 from majl_cli.pseudolabel.calibrate import calibrate
 from majl_cli.pseudolabel.filter_report import KEPT_FILE, filter_folder
-from majl_cli.pseudolabel.generate import KIND_OF_LABELS, MANIFEST_FILE, pseudolabel
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE
+from majl_cli.pseudolabel.generate import pseudolabel
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
 from majl_cli.training.stage2 import Stage2Config

@@ -5,7 +5,7 @@ grid of frames as the whole input would. The first starts at sample 0 and the la
 padded here, modules pad for themselves. In the overlap of two chunks, output within ``margin`` of an inner edge has
 weight 0 and the rest is faded linearly from one to the other; the sum is divided once by the sum of weights.
 
-Letters: S stems, C channels, T samples (or frames) of a chunk, n of a block.
+Letters: B batch, S stems, C channels, T samples (or frames) of a chunk, n of a block.
 """
 
 from __future__ import annotations
@@ -161,17 +161,41 @@ def process_blocks(
     blocks: Iterable[Block], process: Callable[[Block], Block | Tensor], plan: ChunkPlan
 ) -> Iterator[Block]:
     """Blocks (n, C) through ``process``, (C, T) to (S, C, T) each chunk, to blocks (S, n, C) as soon as final."""
+    return process_batches(blocks, lambda chunks: np.asarray(process(chunks[0]))[None], plan, size=1)
+
+
+def process_batches(
+    blocks: Iterable[Block], process: Callable[[Block], Block], plan: ChunkPlan, *, size: int
+) -> Iterator[Block]:
+    """As ``process_blocks``, up to ``size`` chunks at once: ``process`` takes (B, C, T) to (B, S, C, T)."""
     joined = OverlapAdd(plan)
-    for chunk in cut_chunks(blocks, plan):
-        output = np.asarray(process(chunk.audio), dtype=np.float32)
-        yield joined.add(output, first=chunk.first, last=chunk.last, lead=chunk.lead).swapaxes(-1, -2)
+    for chunks in in_batches(cut_chunks(blocks, plan), size):
+        outputs = process(np.stack([chunk.audio for chunk in chunks]))
+        for chunk, output in zip(chunks, outputs, strict=True):
+            output = np.asarray(output, dtype=np.float32)
+            yield joined.add(output, first=chunk.first, last=chunk.last, lead=chunk.lead).swapaxes(-1, -2)
+
+
+def in_batches(chunks: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
+    """Neighbours of one length, up to ``size`` at a time: what a GPU computes together."""
+    held: list[Chunk] = []
+    for chunk in chunks:
+        if held and chunk.audio.shape != held[0].audio.shape:
+            yield held
+            held = []
+        held.append(chunk)
+        if len(held) == size:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def run_module(module: SeparationModule | PitchModule, batch: Block, runtime: Runtime) -> Block:
     """``module(batch)`` on the runtime's device and precision, as float32 on the CPU.
 
-    What overflows in reduced precision is computed again in float32. Raises CheckpointError if it is not finite even
-    then, DeviceError if the device's memory does not suffice.
+    What overflows in reduced precision is computed again in float32; what does not fit into the device's memory, in two
+    halves. Raises CheckpointError if it is not finite even then, DeviceError if a single item does not fit.
     """
     audio = torch.from_numpy(np.array(batch, dtype=np.float32, order="C"))
     try:
@@ -183,7 +207,12 @@ def run_module(module: SeparationModule | PitchModule, batch: Block, runtime: Ru
                 output = module(audio).float()
             estimate = output.cpu().numpy()
     except torch.OutOfMemoryError as error:
-        raise DeviceError(f"{runtime.device} has not enough free memory", "use the CPU (--device cpu)") from error
+        if len(batch) == 1:
+            raise DeviceError(f"{runtime.device} has not enough free memory", "use the CPU (--device cpu)") from error
+        estimate = None
+    if estimate is None:
+        half = len(batch) // 2
+        return np.concatenate([run_module(module, part, runtime) for part in (batch[:half], batch[half:])])
     if not np.isfinite(estimate).all():
         raise CheckpointError(
             "the model's output is not finite", "its weights may be damaged: copy or download it again"

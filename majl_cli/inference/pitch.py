@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from majl_cli.convert import frames_to_seconds
 from majl_cli.device import Runtime
 from majl_cli.errors import UsageError
-from majl_cli.inference.chunks import Block, OverlapAdd, cut_chunks, plan_chunks, run_module
+from majl_cli.inference.chunks import Block, OverlapAdd, cut_chunks, in_batches, plan_chunks, run_module
 from majl_cli.inference.separation import estimate_blocks, resample_blocks
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.joint import JointModel
@@ -104,14 +104,15 @@ def salience_blocks(pitch: PitchModule, blocks: Iterable[Block], *, runtime: Run
     """Mono blocks (n, 1) at the module's rate to final salience (N, K) in [0, 1]."""
     plan = plan_chunks(pitch, unit=pitch.hop_length)
     joined = OverlapAdd(plan.in_frames(pitch.hop_length))
-    for chunk in cut_chunks(blocks, plan):
-        logits = run_module(pitch, chunk.audio, runtime)[0]
-        if not chunk.last:
-            # The frame on the inner edge belongs to the next chunk.
-            logits = logits[:-1]
-        salience = 1.0 / (1.0 + np.exp(-logits.clip(-60.0, 60.0)))
-        lead = chunk.lead // pitch.hop_length
-        yield joined.add(salience.T, first=chunk.first, last=chunk.last, lead=lead).T
+    for chunks in in_batches(cut_chunks(blocks, plan), runtime.batch):
+        batch = run_module(pitch, np.concatenate([chunk.audio for chunk in chunks]), runtime)
+        for chunk, logits in zip(chunks, batch, strict=True):
+            if not chunk.last:
+                # The frame on the inner edge belongs to the next chunk.
+                logits = logits[:-1]
+            salience = 1.0 / (1.0 + np.exp(-logits.clip(-60.0, 60.0)))
+            lead = chunk.lead // pitch.hop_length
+            yield joined.add(salience.T, first=chunk.first, last=chunk.last, lead=lead).T
 
 
 def voice_salience_blocks(

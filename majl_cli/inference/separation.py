@@ -17,7 +17,7 @@ import numpy as np
 
 from majl_cli.device import Runtime
 from majl_cli.errors import UsageError
-from majl_cli.inference.chunks import Block, plan_chunks, process_blocks, run_module
+from majl_cli.inference.chunks import Block, plan_chunks, process_batches, run_module
 from majl_cli.models.contracts import SeparationModule
 from majl_cli.resample import StreamResampler
 
@@ -104,16 +104,20 @@ def estimate_blocks(
     """Blocks (n, C) at ``sample_rate`` to blocks (S, n, C) of these of the module's stems, at the module's rate."""
     indices = [module.stems.index(stem) for stem in stems]
 
-    def process(chunk: Block) -> Block:
-        groups = _to_groups(chunk, module.channels)
+    at_once = _GROUPS_AT_ONCE * runtime.batch
+
+    def process(chunks: Block) -> Block:
+        groups = np.concatenate([_to_groups(chunk, module.channels) for chunk in chunks])
         parts = [
-            run_module(module, groups[start : start + _GROUPS_AT_ONCE], runtime)[:, indices]
-            for start in range(0, len(groups), _GROUPS_AT_ONCE)
+            run_module(module, groups[start : start + at_once], runtime)[:, indices]
+            for start in range(0, len(groups), at_once)
         ]
-        return _from_groups(np.concatenate(parts), len(chunk))
+        apart = np.split(np.concatenate(parts), len(chunks))
+        return np.stack([_from_groups(estimates, channels) for estimates in apart])
 
     resampler = StreamResampler(sample_rate, module.sample_rate, channels)
-    return process_blocks(resample_blocks(blocks, resampler, channels), process, plan_chunks(module, overlap=overlap))
+    resampled, plan = resample_blocks(blocks, resampler, channels), plan_chunks(module, overlap=overlap)
+    return process_batches(resampled, process, plan, size=runtime.batch)
 
 
 def resample_blocks(blocks: Iterable[Block], resampler: StreamResampler, channels: int) -> Iterator[Block]:

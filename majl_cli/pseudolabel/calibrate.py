@@ -81,11 +81,12 @@ def calibrate(
         return _read_frames(path)
 
     frames: dict[str, TrackFrames] = {}
-    for track, result in run_on_tracks(work, usable, jobs=jobs, threads=model.runtime.threads):
-        if isinstance(result, Exception):
-            raise result
-        frames[track.id] = result
-        listener(track)
+    with run_on_tracks(work, usable, jobs=jobs, threads=model.runtime.threads) as ends:
+        for track, result in ends:
+            if isinstance(result, Exception):
+                raise result
+            frames[track.id] = result
+            listener(track)
     calibration = fit_temperature([frames[name] for name in names], names)
     write_calibration(out, calibration, fingerprint.as_json())
     for path in folder.glob("*.npz"):

@@ -83,7 +83,7 @@ def pseudolabel(
     log = ResultLog(out)
     waiting = []
     for track in tracks:
-        if _is_finished(track, log, out):
+        if _is_finished(track, log, out, npz):
             listener(_outcome(track, log.rows[track.id], before=True))
         else:
             waiting.append(track)
@@ -94,11 +94,12 @@ def pseudolabel(
         return row
 
     failed = []
-    for track, result in run_on_tracks(work, waiting, jobs=jobs, threads=model.runtime.threads):
-        outcome = _outcome(track, result) if isinstance(result, dict) else Outcome(track=track, error=result)
-        if outcome.error is not None:
-            failed.append(outcome)
-        listener(outcome)
+    with run_on_tracks(work, waiting, jobs=jobs, threads=model.runtime.threads) as ends:
+        for track, result in ends:
+            outcome = _outcome(track, result) if isinstance(result, dict) else Outcome(track=track, error=result)
+            if outcome.error is not None:
+                failed.append(outcome)
+            listener(outcome)
     lost = {outcome.track.id for outcome in failed}
     done = [_labelled(model, track, log.rows[track.id], out) for track in tracks if track.id not in lost]
     write_manifest(out / MANIFEST_FILE, done)
@@ -129,16 +130,14 @@ def _claim(out: Path, model: Model, calibration: Calibration) -> None:
     write_json(path, settings)
 
 
-def _is_finished(track: Track, log: ResultLog, out: Path) -> bool:
-    """Whether the track has a line for the kind of label it lacks, and all the files of that line."""
+def _is_finished(track: Track, log: ResultLog, out: Path, npz: bool) -> bool:
+    """Whether the track has a line for the kind of label it lacks, with the files asked for, and they are there."""
     row = log.rows.get(track.id)
-    if (
-        row is None
-        or row["kind"] != KIND_OF_LABELS[track.labels]
-        or (track.octave_free and "pitch" not in row["files"])
-    ):
+    if row is None or row["kind"] != KIND_OF_LABELS[track.labels]:
         return False
-    return all((out / name).exists() for name in row["files"].values())
+    wanted = {"pitch"} if track.octave_free else set()
+    wanted |= {"npz"} if npz else set()
+    return wanted <= row["files"].keys() and all((out / name).exists() for name in row["files"].values())
 
 
 def _label(model: Model, track: Track, out: Path, temperature: float, npz: bool, stop: Stop) -> dict[str, Any]:

@@ -28,9 +28,7 @@ class OpenStem:
 @contextmanager
 def open_stem(track: Track, stem: Stem) -> Iterator[OpenStem]:
     """The stem's audio. Raises AudioError; DataError where it is not as the track says."""
-    if stem.stream is not None:
-        raise DataError(f"{stem.path}: stream {stem.stream} of a container", "export the stem to a file of its own")
-    with AudioReader(stem.path) as reader:
+    with AudioReader(stem.path, stream=stem.stream) as reader:
         check_rate(track, stem, reader.sample_rate)
         if stem.channel is None:
             yield OpenStem(sample_rate=reader.sample_rate, channels=reader.channels, blocks=reader.blocks())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, closing
 from typing import TypeVar
 
 import torch
@@ -33,14 +34,23 @@ class Stop:
             yield item
 
 
+Ends = Iterator[tuple[Track, Result | MajlError | OSError]]
+
+
 def run_on_tracks(
     work: Callable[[Track, Stop], Result], tracks: Sequence[Track], *, jobs: int, threads: int
-) -> Iterator[tuple[Track, Result | MajlError | OSError]]:
+) -> AbstractContextManager[Ends[Result]]:
     """``work`` on each track, as they come to an end; what is wrong with one does not stop the others.
 
-    The ``threads`` of torch are divided among ``jobs``. When the caller is interrupted, tracks not yet begun are
-    dropped and those at work are told to stop.
+    Used as ``with run_on_tracks(...) as ends: for track, result in ends: ...``. The ``threads`` of torch are divided
+    among ``jobs``. When the block is left early, tracks not yet begun are dropped and those at work are told to stop.
     """
+    return closing(_run(work, tracks, jobs, threads))
+
+
+def _run(
+    work: Callable[[Track, Stop], Result], tracks: Sequence[Track], jobs: int, threads: int
+) -> Generator[tuple[Track, Result | MajlError | OSError], None, None]:
     share = max(1, threads // jobs)
     stop = Stop()
 
@@ -57,6 +67,7 @@ def run_on_tracks(
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True)
         torch.set_num_threads(before)

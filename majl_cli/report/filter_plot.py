@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,7 +40,9 @@ def write_filter_plot(
     _draw_histogram(left, histogram, th)
     _draw_curve(middle, curve, th, precision)
     _draw_hours(right, hours)
-    with written_aside(target) as file:
+    with written_aside(target) as file, warnings.catch_warnings():
+        # The name of a corpus may hold letters that the font lacks: they become boxes, no more.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format="png", dpi=130)
 
 

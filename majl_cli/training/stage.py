@@ -266,7 +266,7 @@ class Stage:
         return both
 
 
-def make_weighting(config: WeightingConfig, *, device: torch.device, gather: Gather) -> Weighting:
+def make_weighting(config: WeightingConfig, *, device: torch.device, gather: Gather = alone) -> Weighting:
     """The variant that the configuration names."""
     if config.variant == "dwm":
         return DynamicWeights(config, device=device, gather=gather)

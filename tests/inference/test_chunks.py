@@ -10,8 +10,8 @@ import torch
 from fake_modules import RUNTIME, FakePitch, FakeSeparation, in_blocks, noise
 
 from majl_cli.device import Runtime
-from majl_cli.errors import CheckpointError, UsageError
-from majl_cli.inference.chunks import ChunkPlan, cut_chunks, plan_chunks, process_blocks, run_module
+from majl_cli.errors import CheckpointError, DeviceError, UsageError
+from majl_cli.inference.chunks import ChunkPlan, cut_chunks, in_batches, plan_chunks, process_blocks, run_module
 
 LENGTHS = (1, 2, 7, 39, 40, 41, 100, 299, 300, 304, 305, 306, 563, 564, 565, 600, 1000, 1999, 5001)
 
@@ -171,3 +171,44 @@ def test_damaged_weights_are_an_error() -> None:
     module.taps.fill_(torch.nan)
     with pytest.raises(CheckpointError, match="not finite"):
         run_module(module, noise(50).T[None], RUNTIME)
+
+
+class Small(FakeSeparation):
+    """A device with room for so many items."""
+
+    room = 2
+
+    def forward(self, mixture: torch.Tensor) -> torch.Tensor:
+        if len(mixture) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().forward(mixture)
+
+
+def test_a_batch_too_large_for_the_device_is_computed_in_halves() -> None:
+    audio = np.stack([noise(50, seed=seed).T for seed in range(7)])
+    small = Small()
+    assert np.abs(run_module(small, audio, RUNTIME) - run_module(FakeSeparation(), audio, RUNTIME)).max() < 1e-6
+    assert sum(shape[0] for shape in small.shapes) == 7
+    small.room = 0
+    with pytest.raises(DeviceError, match="not enough free memory"):
+        run_module(small, audio, RUNTIME)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_batches_hold_neighbours_of_one_length_and_wait_for_no_more_than_they_need(size: int) -> None:
+    plan = plan_chunks(FakeSeparation())
+    chunks = list(cut_chunks(in_blocks(noise(3000), 77), plan))
+    taken = 0
+
+    def counted():
+        nonlocal taken
+        for chunk in chunks:
+            taken += 1
+            yield chunk
+
+    seen = []
+    for batch in in_batches(counted(), size):
+        assert len({chunk.audio.shape for chunk in batch}) == 1 and len(batch) <= size
+        seen += batch
+        assert taken == len(seen) or taken == len(seen) + 1 == len(chunks)
+    assert [id(chunk) for chunk in seen] == [id(chunk) for chunk in chunks]

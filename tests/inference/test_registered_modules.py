@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,15 +17,16 @@ from majl_cli.models.registry import build_pitch, build_separation
 
 
 @pytest.mark.parametrize(("name", "kind"), SEPARATION_CASES)
-@pytest.mark.parametrize("extra", [0, 1, 777])
-def test_chunked_separation_equals_the_whole(name: str, kind: str, extra: int) -> None:
+@pytest.mark.parametrize(("extra", "batch"), [(0, 1), (1, 1), (777, 1), (777, 3)])
+def test_chunked_separation_equals_the_whole(name: str, kind: str, extra: int, batch: int) -> None:
     torch.manual_seed(0)
     module = build_separation(name, SEPARATION[name][kind]).eval()
     plan = plan_chunks(module)
     audio = noise(2 * plan.step + plan.length + extra, module.channels)
     blocks = in_blocks(audio, 9999)
+    runtime = dataclasses.replace(RUNTIME, batch=batch)
     parts = estimate_blocks(
-        module, blocks, module.sample_rate, module.channels, runtime=RUNTIME, stems=module.stems
+        module, blocks, module.sample_rate, module.channels, runtime=runtime, stems=module.stems
     )  # fmt: skip
     with torch.no_grad():
         whole = module(torch.from_numpy(audio.T.copy())[None])[0].numpy().swapaxes(-1, -2)
@@ -33,13 +36,14 @@ def test_chunked_separation_equals_the_whole(name: str, kind: str, extra: int) -
 
 
 @pytest.mark.parametrize(("name", "kind"), PITCH_CASES)
-@pytest.mark.parametrize("extra", [0, 1, 777])
-def test_chunked_salience_equals_the_whole(name: str, kind: str, extra: int) -> None:
+@pytest.mark.parametrize(("extra", "batch"), [(0, 1), (1, 1), (777, 1), (777, 3)])
+def test_chunked_salience_equals_the_whole(name: str, kind: str, extra: int, batch: int) -> None:
     torch.manual_seed(0)
     module = build_pitch(name, PITCH[name][kind]).eval()
     plan = plan_chunks(module, unit=module.hop_length)
     audio = noise(plan.step + plan.length + extra)
-    salience = np.concatenate(list(salience_blocks(module, in_blocks(audio, 9999), runtime=RUNTIME)))
+    runtime = dataclasses.replace(RUNTIME, batch=batch)
+    salience = np.concatenate(list(salience_blocks(module, in_blocks(audio, 9999), runtime=runtime)))
     with torch.no_grad():
         whole = torch.sigmoid(module(torch.from_numpy(audio.T.copy())))[0].numpy()
     assert np.ptp(whole) > 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,6 +37,17 @@ def test_chunked_salience_equals_the_whole(samples: int) -> None:
     salience = np.concatenate(parts)
     assert salience.shape == (samples // 5 + 1, 360)
     assert np.abs(salience - salience_of(pitch, audio)).max() < 1e-5
+
+
+@pytest.mark.parametrize("context", [True, False])
+def test_chunks_computed_in_batches_give_the_same_salience(context: bool) -> None:
+    audio = noise(5003)
+    saliences = []
+    for batch in (1, 4):
+        pitch, runtime = FakePitch(context=context), dataclasses.replace(RUNTIME, batch=batch)
+        saliences.append(np.concatenate(list(salience_blocks(pitch, in_blocks(audio, 77), runtime=runtime))))
+        assert max(shape[0] for shape in pitch.shapes) == batch
+    assert np.abs(saliences[0] - saliences[1]).max() < 1e-6
 
 
 @pytest.mark.parametrize("samples", LENGTHS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -155,3 +156,32 @@ def test_what_is_held_back_does_not_grow_with_the_length(rate: int) -> None:
 
 def test_without_resampling_a_chunk_and_a_block_are_held_back() -> None:
     assert most_held_back(1000, 100) <= plan_chunks(FakeSeparation()).length + 500
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("knows_context", [True, False])
+def test_chunks_computed_in_batches_give_what_they_give_one_by_one(
+    channels: int, width: int, knows_context: bool
+) -> None:
+    audio = noise(3001, channels)
+    results = []
+    for batch in (1, 4):
+        module = FakeSeparation(channels=width, stems=("vocals", "drums"), knows_context=knows_context)
+        runtime = dataclasses.replace(RUNTIME, batch=batch)
+        parts = separate_blocks(
+            module, in_blocks(audio, 500), 1000, channels, runtime=runtime, stems=("drums", "accompaniment")
+        )
+        results.append({k: np.concatenate(v) for k, v in _joined_by_stem(parts).items()})
+        largest = max(shape[0] for shape in module.shapes)
+        assert largest >= 4 if batch == 4 else largest <= 2
+    for stem, value in results[0].items():
+        assert np.abs(results[1][stem] - value).max() < 1e-6
+
+
+def _joined_by_stem(parts: Iterator[dict[str, np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    joined: dict[str, list[np.ndarray]] = {}
+    for part in parts:
+        for stem, block in part.items():
+            joined.setdefault(stem, []).append(block)
+    return joined

@@ -187,6 +187,15 @@ def test_a_lost_file_is_made_again(tmp_path: Path) -> None:
     assert (out / "tracks" / "b" / "vocals.flac").exists()
 
 
+def test_npz_asked_for_later_is_made_later(tmp_path: Path) -> None:
+    tracks, out = [make_track(tmp_path, "a", "mss")], tmp_path / "out"
+    outcomes: list[Outcome] = []
+    for npz in (False, True, True, False):
+        label_tones(tracks, out, npz=npz, listener=outcomes.append)
+    assert [outcome.before for outcome in outcomes] == [False, False, True, True]
+    assert (out / "tracks" / "a" / "pitch.npz").exists()
+
+
 def test_another_checkpoint_or_temperature_is_refused(tmp_path: Path) -> None:
     tracks, out = [make_track(tmp_path, "a", "mss")], tmp_path / "out"
     label_tones(tracks, out)
