@@ -201,22 +201,31 @@ def pitch_cents(logits: Tensor, grid: PitchGrid) -> Tensor:
 def normalise(weights: Tensor, known: Tensor, lowest: float, highest: float, gather: Gather = alone) -> Tensor:
     """``weights`` (B, N) scaled so that, clipped to [lowest, highest], their mean over ``known`` is 1.
 
-    The scale is found by bisection: it exists because the clipped mean rises with it from lowest to highest.
-    Elements that are not known get a weight too (clipped, not counted); all 1 where nothing is known.
+    There is such a scale because the clipped mean rises with it from lowest to highest. Elements that are not known get
+    a weight too (clipped, not counted); all 1 where nothing is known.
     """
-    everywhere, counted = gather(weights), gather(known)
-    total = counted.sum()
-    if total == 0:
+    counted = gather(known).flatten() > 0
+    values = gather(weights).flatten()[counted].double().clamp_min(1e-8)
+    if not len(values):
         return torch.ones_like(weights)
-    values = everywhere.clamp_min(1e-8)
-    scale = total / (values * counted).sum()
-    if bool(((values * scale < lowest) | (values * scale > highest)).logical_and(counted > 0).any()):
-        low, high = lowest / values.max(), highest / values.min()
-        for _ in range(40):
-            scale = torch.sqrt(low * high)
-            mean = ((values * scale).clamp(lowest, highest) * counted).sum() / total
-            low, high = (scale, high) if mean < 1 else (low, scale)
-    return (weights.clamp_min(1e-8) * scale).clamp(lowest, highest)
+    scale = len(values) / values.sum()
+    if bool((values * scale).min() < lowest) or bool((values * scale).max() > highest):
+        scale = _scale_of_clipped_mean_1(values, lowest, highest)
+    return (weights.clamp_min(1e-8) * scale.to(weights.dtype)).clamp(lowest, highest)
+
+
+def _scale_of_clipped_mean_1(values: Tensor, lowest: float, highest: float) -> Tensor:
+    """The sum of the clipped values over the scale is made of straight lines: it gets steeper by a value where that
+    leaves the lower bound, and flatter where it meets the upper one. So: find the line that crosses the count."""
+    corners, order = torch.cat((lowest / values, highest / values)).sort()
+    slopes = torch.cat((values, -values))[order].cumsum(0)
+    rises = slopes[:-1] * corners.diff()
+    sums = len(values) * lowest + torch.cat((rises.new_zeros(1), rises.cumsum(0)))
+    line = int(torch.searchsorted(sums, float(len(values)), right=True).clamp(1, len(sums) - 1)) - 1
+    slope = slopes[line]
+    if slope <= 0:  # the sum stands still there
+        return corners[line]
+    return corners[line] + (len(values) - sums[line]) / slope
 
 
 def _segment_mean(weights: Tensor, known: Tensor) -> Tensor:
