@@ -66,6 +66,9 @@ class SegmentDataset(Dataset[dict[str, Any]]):
     bucket gives, and one that is not named gives none (empty: all as they are). What the target has below ``lowest_hz``
     is taken out. Raises DataError if there is no target, or nothing to put it over.
 
+    Where the filter left nothing of a pseudo-labelled track, ``keep_true_labels`` still trains on the label that is
+    true: the stems of an mss track, the pitch of a pe track over its own accompaniment.
+
     An item is a dict: ``mixture`` (C, T), ``sources`` (2, C, T) that sum to it, ``sources_known`` (N,) 1 or 0, ``f0``
     (N,) in Hz (0 = unvoiced), ``pitch_known`` (N,) 1 or 0, ``confidence`` (N,) in [0, 1] of pseudo-labels (1 of true
     ones), ``pseudo`` 1 where a model made a label, ``bandwidth`` in Hz up to which the sources are known, ``track``.
@@ -83,6 +86,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         target: str = "vocals",
         corpus_weights: Mapping[str, float] | None = None,
         buckets: Mapping[str, float] | None = None,
+        keep_true_labels: bool = True,
         lowest_hz: float = 0.0,
         seed: int = 0,
         length: int = 1,
@@ -93,7 +97,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.samples = round(segment_seconds * sample_rate)
         self.seconds = segment_seconds
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
-        self.augment, self.lowest_hz = augment, lowest_hz
+        self.augment, self.lowest_hz, self.keep_true_labels = augment, lowest_hz, keep_true_labels
         if buckets:
             tracks = [track for track in tracks if buckets.get(track.bucket, 0.0) > 0]
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
@@ -103,8 +107,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         if not self.sung or not self.backed:
             missing = f"no track with {target}" if not self.sung else "no track with an accompaniment"
             raise DataError(missing, f"training needs {target} and something to mix them with")
-        self._sung_ends = _ends(self.sung, corpus_weights or {}, buckets or {})
-        self._backed_ends = _ends(self.backed, corpus_weights or {}, buckets or {})
+        self._sung_ends = self._ends(self.sung, corpus_weights or {}, buckets or {})
+        self._backed_ends = self._ends(self.backed, corpus_weights or {}, buckets or {})
         if not (self._sung_ends[-1] > 0 and self._backed_ends[-1] > 0):
             raise DataError("all training tracks have the weight or the duration 0", "give a corpus a weight above 0")
         self._labels: dict[Path, PitchLabels] = {}
@@ -124,6 +128,11 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         f0, known = self._pitch(track, vocals)
         backing, accompaniment = self._accompaniment(track, vocals, generator)
         times, other_times = self._times(vocals), self._times(accompaniment)
+        kept = _kept(track, times)
+        # A pseudo-stem laid over another accompaniment may lack the voice its pitch label speaks of.
+        own_mixture = backing is track and track.pseudo == "stems"
+        if not (own_mixture and self.keep_true_labels):
+            known = known & kept
         sources_known = np.ones(len(times), bool)
         for made, when in ((track, times), (backing, other_times)):
             if made.pseudo == "stems":
@@ -147,9 +156,10 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             music = balance(voice, music, config, generator)
             chance = generator.random()
             if chance < config.vocals_absent_probability:
-                voice, f0, known = np.zeros_like(voice), np.zeros_like(f0), np.ones_like(known)
+                # A pseudo-accompaniment may hold some of the voice.
+                voice, f0, known = np.zeros_like(voice), np.zeros_like(f0), sources_known.copy()
             elif chance < config.vocals_absent_probability + config.accompaniment_absent_probability:
-                music = np.zeros_like(music)
+                music, known = np.zeros_like(music), known & kept
             gain = np.float32(level_gain(voice + music, config, generator))
             voice, music = voice * gain, music * gain
         sources = torch.from_numpy(np.stack((voice, music)).astype(np.float32))
@@ -163,10 +173,28 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         )
         return _item(sources.sum(dim=0), sources, labels, f"{track.id} + {backing.id}")
 
+    def _ends(
+        self, tracks: Sequence[Track], corpus_weights: Mapping[str, float], buckets: Mapping[str, float]
+    ) -> NDArray[np.float64]:
+        """Ends of the intervals in which a random number draws each track."""
+        lengths = [sum(end - start for start, end in self._drawn(track)) for track in tracks]
+        weights = np.array(lengths, dtype=np.float64) * [corpus_weights.get(track.corpus, 1.0) for track in tracks]
+        for bucket, share in buckets.items():
+            mine = np.array([track.bucket == bucket for track in tracks])
+            if mine.any() and weights[mine].sum() > 0:
+                weights[mine] *= share / weights[mine].sum()
+        return np.cumsum(weights)
+
+    def _drawn(self, track: Track) -> Sequence[tuple[float, float]]:
+        """The parts of a track that segments are drawn from."""
+        return ((0.0, track.duration),) if track.kept is None or self.keep_true_labels else track.kept
+
     def _accompaniment(self, track: Track, vocals: Excerpt, generator: np.random.Generator) -> tuple[Track, Excerpt]:
         """The track's own accompaniment at the vocals' place and speed, or another track's anywhere."""
         own = accompaniment_stems(track, self.target)
-        if own and (self.augment is None or generator.random() >= self.augment.remix_probability):
+        doubtful = track.pseudo == "stems" and _kept(track, self._times(vocals)).mean() < 0.5
+        remixes = self.augment is not None and generator.random() < self.augment.remix_probability
+        if own and (doubtful or not remixes):
             return track, self._excerpt(track, own, vocals.start, vocals.speed)
         assert self.augment is not None
         backing = _draw(self.backed, self._backed_ends, generator)
@@ -217,12 +245,13 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         """A random start in seconds; before 0 for a track shorter than the segment, which then begins with silence.
         Of a filtered track the middle of the segment is one of the kept moments, where the track's ends allow."""
         spare = track.duration - self.seconds * speed
-        if not track.kept:
+        parts = self._drawn(track)
+        if track.kept is None or parts is not track.kept:
             return float(generator.uniform(min(0.0, spare), max(0.0, spare)))
-        lengths = np.cumsum([end - start for start, end in track.kept])
+        lengths = np.cumsum([end - start for start, end in parts])
         place = generator.uniform(0.0, float(lengths[-1]))
         run = int(np.searchsorted(lengths, place, side="right").clip(0, len(lengths) - 1))
-        middle = track.kept[run][1] - (float(lengths[run]) - place)
+        middle = parts[run][1] - (float(lengths[run]) - place)
         return float(np.clip(middle - self.seconds * speed / 2, min(0.0, spare), max(0.0, spare)))
 
     def _excerpt(self, track: Track, stems: Sequence[tuple[int, Stem]], start: float, speed: float) -> Excerpt:
@@ -261,7 +290,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         times = self._times(excerpt)
         f0, known = frames_from_labels(self._labels[track.pitch], times)
         outside = (times < 0) | (times > track.duration)
-        return np.where(outside, 0.0, f0 * excerpt.speed), (known & _kept(track, times)) | outside
+        return np.where(outside, 0.0, f0 * excerpt.speed), known | outside
 
     def _confidence(self, track: Track, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Confidence per frame; 1 for true labels and outside the recording."""
@@ -304,23 +333,6 @@ def _kept(track: Track, times: NDArray[np.float64]) -> NDArray[np.bool_]:
     edges = np.array(track.kept, dtype=np.float64).reshape(-1)  # start, end, start, end, ...
     inside = np.searchsorted(edges, times, side="right") % 2 == 1
     return inside | (times < 0) | (times > track.duration)
-
-
-def _ends(
-    tracks: Sequence[Track], corpus_weights: Mapping[str, float], buckets: Mapping[str, float]
-) -> NDArray[np.float64]:
-    """Ends of the intervals in which a random number draws each track."""
-    weights = np.array([_seconds(track) * corpus_weights.get(track.corpus, 1.0) for track in tracks], dtype=np.float64)
-    for bucket, share in buckets.items():
-        mine = np.array([track.bucket == bucket for track in tracks])
-        if mine.any() and weights[mine].sum() > 0:
-            weights[mine] *= share / weights[mine].sum()
-    return np.cumsum(weights)
-
-
-def _seconds(track: Track) -> float:
-    """What there is to draw from."""
-    return track.duration if track.kept is None else sum(end - start for start, end in track.kept)
 
 
 def _bandwidth(track: Track) -> float:

@@ -21,10 +21,12 @@ from majl_cli.models.contracts import PitchModule, SeparationModule
 
 @dataclass(frozen=True, kw_only=True)
 class JointOutput:
-    """``estimates`` (B, S, C, T) at the separation module's rate, ``logits`` (B, N, K)."""
+    """``estimates`` (B, S, C, T) at the separation module's rate, ``logits`` (B, N, K) of the pitch module on the
+    estimate, ``reference_logits`` on the reference where it was to hear that too."""
 
     estimates: Tensor
     logits: Tensor
+    reference_logits: Tensor | None = None
 
 
 class Resampler(nn.Module):
@@ -94,10 +96,16 @@ class JointModel(nn.Module):
         """One source (B, C, T) to mono audio at the pitch module's rate (B, T')."""
         return self.resampler(source.mean(dim=1))
 
-    def forward(self, mixture: Tensor, source: Tensor | None = None) -> JointOutput:
-        """(B, C, T) through both; with ``source`` (B, C, T) the pitch module gets that instead of the estimate."""
+    def forward(self, mixture: Tensor, reference: Tensor | None = None, hears: str = "estimate") -> JointOutput:
+        """(B, C, T) through both. ``hears`` "reference" gives the pitch module the ``reference`` (B, C, T) in place of
+        the estimate, "both" gives it the two as one batch (whose statistics a batch norm then shares)."""
         estimates = self.separate(mixture)
-        if source is None:
-            source = estimates[:, self.separation.stems.index(self.target)]
-        audio = self.hand_over(source.detach() if self.detach_pitch else source)
-        return JointOutput(estimates=estimates, logits=self.pitch(audio))
+        source = estimates[:, self.separation.stems.index(self.target)]
+        source = source.detach() if self.detach_pitch else source
+        if hears == "estimate":
+            return JointOutput(estimates=estimates, logits=self.pitch(self.hand_over(source)))
+        assert reference is not None
+        if hears == "reference":
+            return JointOutput(estimates=estimates, logits=self.pitch(self.hand_over(reference)))
+        logits, reference_logits = self.pitch(self.hand_over(torch.cat((source, reference)))).chunk(2)
+        return JointOutput(estimates=estimates, logits=logits, reference_logits=reference_logits)

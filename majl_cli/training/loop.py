@@ -201,8 +201,8 @@ def _over_all(counts: LabelCounts, accelerator: Accelerator) -> LabelCounts:
     """The counts of all processes together."""
     if accelerator.num_processes == 1:
         return counts
-    both = accelerator.reduce(torch.stack((counts.sources, counts.pitch)), "sum")
-    return LabelCounts(sources=both[0], pitch=both[1], shares=counts.shares * accelerator.num_processes)
+    sources, pitch, both = accelerator.reduce(torch.stack((counts.sources, counts.pitch, counts.both)), "sum")
+    return LabelCounts(sources=sources, pitch=pitch, both=both, shares=counts.shares * accelerator.num_processes)
 
 
 class Log:

@@ -21,7 +21,9 @@ from majl_cli.convert import REFERENCE_HZ, PitchGrid
 class LossConfig:
     """``omega_mss`` and ``omega_pe`` weigh the two tasks; the separation loss is ``waveform_weight`` times L1 on the
     waveform plus ``stft_weight`` times L1 on STFT magnitudes, averaged over ``stft_sizes`` (hop a quarter), both
-    divided by the mixture's mean level so that soft examples count; ``pitch_sigma_cents`` blurs the pitch targets."""
+    divided by the mixture's mean level so that soft examples count; ``pitch_sigma_cents`` blurs the pitch targets.
+    ``clean_pitch`` times omega_pe weighs the pitch loss on the *target* source, which the cascade alone never hears (0:
+    it does not, as in the paper)."""
 
     omega_mss: float = 1.0
     omega_pe: float = 0.02
@@ -29,6 +31,7 @@ class LossConfig:
     stft_weight: float = 0.5
     stft_sizes: tuple[int, ...] = (2048, 512)
     pitch_sigma_cents: float = 25.0
+    clean_pitch: float = 0.0
 
 
 def separation_loss(

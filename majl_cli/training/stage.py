@@ -101,6 +101,7 @@ class Stage:
             target=config.model.target,
             corpus_weights=config.data.weights,
             buckets=buckets,
+            keep_true_labels=config.data.keep_true_labels,
             lowest_hz=config.data.lowest_hz,
             seed=config.seed,
             length=config.loop.steps * config.loop.accumulate * config.loop.batch_size * self.accelerator.num_processes,

@@ -23,22 +23,23 @@ class Stage2Config(StageConfig):
 
 
 class Stage2(Stage):
-    """Trains on the fully labelled bucket and on what the filter kept of the other two, a third of the segments each
-    unless ``data.buckets`` says otherwise. Single-labelled tracks without pseudo-labels are left out."""
+    """Trains on the fully labelled bucket and on the other two with what the filter kept of their pseudo-labels, a
+    third of the segments each unless ``data.buckets`` says otherwise."""
 
     number = 2
     buckets = {"full": 1.0, "mss": 1.0, "pe": 1.0}
 
     def __init__(self, config: Stage2Config, run: Path, tracks: Iterable[Track]) -> None:
         self.init = config.init
-        chosen = [
-            track for track in tracks if track.split != "train" or track.pseudo or track.labels not in ("mss", "pe")
-        ]
-        if not any(track.pseudo for track in chosen):
+        tracks = list(tracks)
+        labelled = {track.id for track in tracks if track.pseudo}
+        if not labelled:
             raise DataError(
                 "no pseudo-labelled track", "run majl pseudolabel and majl filter first, and give the kept.jsonl"
             )
-        super().__init__(config, run, chosen)
+        single = {track.id for track in tracks if track.split == "train" and track.labels in ("mss", "pe")}
+        left_out = labelled if config.data.keep_true_labels else single
+        super().__init__(config, run, [t for t in tracks if t.pseudo or t.id not in left_out])
 
     def initialise(self, joint: JointModel) -> None:
         if not self.init:

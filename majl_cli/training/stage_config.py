@@ -23,13 +23,15 @@ class DataConfig:
     """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder``; ``weights`` multiply a corpus's
     chance of being drawn; ``buckets`` say which share of the segments each bucket (full, mss, pe, vocals, ...) gives,
     one not named gives none ({}: all tracks, each as its length says; left out: the stage's own); what the target has
-    below ``lowest_hz`` is rumble and is taken out."""
+    below ``lowest_hz`` is rumble and is taken out. ``keep_true_labels``: of tracks whose pseudo-labels the filter
+    dropped, the labels that are true still train (false: the track or frame is left out whole, as the paper reads)."""
 
     manifests: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     segment_seconds: float = 3.0
     weights: dict[str, float] = field(default_factory=dict)
     buckets: dict[str, float] | None = None
+    keep_true_labels: bool = True
     lowest_hz: float = 0.0
 
 

@@ -28,6 +28,7 @@ class LabelCounts:
 
     sources: Tensor
     pitch: Tensor
+    both: Tensor
     shares: int = 1
 
 
@@ -49,6 +50,7 @@ def count_labels(batches: Iterable[Batch]) -> LabelCounts:
     return LabelCounts(
         sources=torch.stack([batch["sources_known"].sum() for batch in batches]).sum(),
         pitch=torch.stack([batch["pitch_known"].sum() for batch in batches]).sum(),
+        both=torch.stack([(batch["pitch_known"] * batch["sources_known"]).sum() for batch in batches]).sum(),
         shares=len(batches),
     )
 
@@ -67,7 +69,8 @@ def joint_losses(
     batch is all there is. ``independent``: the pitch module hears the target source, as if trained alone; a segment
     without sources then has no pitch loss."""
     counts = counts or count_labels([batch])
-    output: JointOutput = model(batch["mixture"], batch["sources"][:, 0]) if independent else model(batch["mixture"])
+    hears = "reference" if independent else "both" if config.clean_pitch else "estimate"
+    output: JointOutput = model(batch["mixture"], batch["sources"][:, 0], hears)
     estimate = output.estimates[:, joint.separation.stems.index(joint.target)].float()
     frames = min(output.logits.shape[1], batch["f0"].shape[1])
     logits, f0 = output.logits[:, :frames], batch["f0"][:, :frames]
@@ -85,10 +88,15 @@ def joint_losses(
             frames=frames,
         )
         pitch = pitch_loss(logits, f0, joint.pitch.grid, config.pitch_sigma_cents)
-    weights = _weights(batch, joint, weighting, logits.detach(), separation.detach(), pitch.detach())
+    reference = None if output.reference_logits is None else output.reference_logits[:, :frames]
+    weights = _weights(batch, joint, weighting, logits.detach(), separation.detach(), pitch.detach(), reference)
     separation_sum = weighted_sum(separation, sources_known, weights.mss) / counts.sources.clamp_min(1.0)
     pitch_sum = weighted_sum(pitch, pitch_known, weights.pe) / counts.pitch.clamp_min(1.0)
     total = config.omega_mss * separation_sum + config.omega_pe * pitch_sum
+    if reference is not None:
+        clean = pitch_loss(reference, f0, joint.pitch.grid, config.pitch_sigma_cents)
+        clean_sum = weighted_sum(clean, pitch_known * sources_known) / counts.both.clamp_min(1.0)
+        total = total + config.omega_pe * config.clean_pitch * clean_sum
     with torch.no_grad():
         kept = weighted_sum(separation, sources_known), weighted_sum(pitch, pitch_known)
         per_example = (separation * (sources_known > 0)).sum(dim=1) + (pitch * (pitch_known > 0)).sum(dim=1)
@@ -103,14 +111,22 @@ def joint_losses(
 
 @torch.no_grad()
 def _weights(
-    batch: Batch, joint: JointModel, weighting: Weighting, logits: Tensor, separation: Tensor, pitch: Tensor
+    batch: Batch,
+    joint: JointModel,
+    weighting: Weighting,
+    logits: Tensor,
+    separation: Tensor,
+    pitch: Tensor,
+    reference: Tensor | None,
 ) -> Weights:
+    """``reference`` (B, N, K): what P makes of the target source, if it was heard already."""
     frames = logits.shape[1]
     f0 = batch["f0"][:, :frames]
     predicted = target = torch.ones_like(f0)
     if weighting.compares:
-        with frozen_statistics(joint.pitch):
-            reference = joint.pitch(joint.hand_over(batch["sources"][:, 0]))[:, :frames]
+        if reference is None:
+            with frozen_statistics(joint.pitch):
+                reference = joint.pitch(joint.hand_over(batch["sources"][:, 0]))[:, :frames]
         predicted = rightness(logits, f0, joint.pitch.grid, weighting.config)
         target = rightness(reference, f0, joint.pitch.grid, weighting.config)
     return weighting(
