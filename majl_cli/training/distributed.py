@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -39,9 +38,24 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         return normal.to(x.dtype)
 
 
+class _SumOverAll(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 def _over_all(values: Tensor) -> Tensor:
-    """Their sum over all processes."""
-    return cast(Tensor, all_reduce(values))
+    return cast(Tensor, _SumOverAll.apply(values))
 
 
 def share_batch_norms(model: nn.Module) -> None:
