@@ -46,6 +46,7 @@ def _independent(buckets: Mapping[str, float]) -> dict[str, Any]:
     return {
         "model": {"cascade": "independent"},
         "weighting": {"variant": "uniform"},
+        "loss": {"clean_pitch": 0.0},  # the pitch module hears nothing else already
         "data": {"buckets": dict(buckets)},
     }
 

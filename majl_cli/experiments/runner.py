@@ -20,11 +20,11 @@ from typing import Any
 
 import tomli_w
 
-from majl_cli.config import merge, to_dict
+from majl_cli.config import build, merge, read_toml, to_dict
 from majl_cli.data.manifest import Track
 from majl_cli.data.sources import load_tracks
 from majl_cli.device import make_runtime
-from majl_cli.errors import DataError, TrainingError
+from majl_cli.errors import Cancelled, ConfigError, DataError, TrainingError
 from majl_cli.evaluation import TrackScores, evaluate_tracks
 from majl_cli.experiments.plans import STAGE1, Arm, Plan
 from majl_cli.experiments.tasks import Task, run_tasks
@@ -39,8 +39,9 @@ from majl_cli.pseudolabel.generate import pseudolabel
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
 from majl_cli.training.stage2 import Stage2Config
+from majl_cli.training.stage_config import StageConfig
 
-SCORES_FILE = "scores.json"
+ARM_FILE, SCORES_FILE = "arm.toml", "scores.json"
 SCALED = ("steps", "warmup_steps", "validate_every", "save_every")
 
 
@@ -93,12 +94,12 @@ class Runner:
         return tasks
 
     def _run_arm(self, arm: Arm, seed: int) -> None:
-        folder = self.arm_folder(arm, seed)
+        folder, config = self.arm_folder(arm, seed), self.config(arm, seed)
+        self._check_same(arm, config, folder)
         if (folder / SCORES_FILE).exists():
             self.tell(f"{arm.name}, seed {seed}: done before")
             return
         start = time.monotonic()
-        config = self.config(arm, seed)
         if arm.th is not None:
             kept = filter_folder(
                 self.pseudolabels(seed),
@@ -117,11 +118,25 @@ class Runner:
             f"RPA {100 * sum(rpa) / max(1, len(rpa)):.1f} %, {(time.monotonic() - start) / 60:.1f} min"
         )
 
+    def _check_same(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
+        """Raise ConfigError where the arm was run, or begun, with settings that are not those of now."""
+        path = folder / ARM_FILE
+        if not path.exists():
+            return
+        cls = _config_class(arm)
+        before, now = to_dict(build(cls, read_toml(path))), to_dict(build(cls, config))
+        changed = [table for table in {**before, **now} if before.get(table) != now.get(table)]
+        if changed:
+            raise ConfigError(
+                f"{folder}: was run with other settings in: {', '.join(changed)}",
+                f"remove {self.folder} to run everything again, or go back to the old settings",
+            )
+
     def config(self, arm: Arm, seed: int) -> dict[str, Any]:
         """The fully resolved settings of an arm."""
         base = to_dict(
             resolve_config(
-                Stage1Config if arm.stage == 1 else Stage2Config,
+                _config_class(arm),
                 None,
                 [f"seed={seed}", f"device={self.effort.device}"],
                 project=self.project,
@@ -137,12 +152,14 @@ class Runner:
         return config
 
     def _train(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
-        write_text(folder / "arm.toml", tomli_w.dumps(config))
+        write_text(folder / ARM_FILE, tomli_w.dumps(config))
         command = [sys.executable, "-m", "majl_cli", f"train-stage{arm.stage}", "--quiet"]
-        command += ["--config", str(folder / "arm.toml"), "--out", str(folder / "run")]
+        command += ["--config", str(folder / ARM_FILE), "--out", str(folder / "run")]
         command += ["--threads", str(self.effort.threads)] if self.effort.threads else []
         with (folder / "train.log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self._go_on()
+            # A session of its own: Ctrl-C comes here alone, and from here one signal, upon which it saves its state.
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
             self._processes.add(process)
             code = process.wait()
             self._processes.discard(process)
@@ -162,11 +179,12 @@ class Runner:
         start = time.monotonic()
         tracks = load_data(self.config(STAGE1, seed))
         model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
-        calibration = calibrate(model, [track for track in tracks if track.split == "validation"], out)
+        validation = [track for track in tracks if track.split == "validation"]
+        calibration = calibrate(model, validation, out, listener=self._go_on)
         single = [track for track in tracks if track.split == "train" and track.labels in KIND_OF_LABELS]
         if not single:
             raise DataError("no mss or pe track to label", "give tracks that have stems alone, or pitch alone")
-        result = pseudolabel(model, single, out, calibration=calibration)
+        result = pseudolabel(model, single, out, calibration=calibration, listener=self._go_on)
         if result.failed:
             first = result.failed[0]
             raise TrainingError(f"{first.track.id}: {first.error}", "mend the track, or take it out of the data")
@@ -179,12 +197,22 @@ class Runner:
 
     def _evaluate(self, checkpoint: Path, tracks: Sequence[Track]) -> list[tuple[TrackScores, Track]]:
         chosen = held_out(tracks)
-        rows = evaluate_tracks(self._model(checkpoint), chosen)
+        rows = evaluate_tracks(self._model(checkpoint), chosen, on_row=self._go_on)
         return list(zip(rows, chosen, strict=True))
 
+    def _go_on(self, *_: Any) -> None:
+        """Called between the parts of the work. Raises Cancelled once it is to end."""
+        if self._stopped.is_set():
+            raise Cancelled("interrupted")
+
     def _stop(self) -> None:
+        self._stopped.set()
         for process in list(self._processes):
             process.terminate()  # it saves its state first
+
+
+def _config_class(arm: Arm) -> type[StageConfig]:
+    return Stage1Config if arm.stage == 1 else Stage2Config
 
 
 def load_data(config: dict[str, Any]) -> list[Track]:

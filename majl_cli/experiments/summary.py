@@ -13,7 +13,7 @@ import numpy as np
 
 from majl_cli.errors import DependencyError
 from majl_cli.experiments.plans import Arm, Plan
-from majl_cli.experiments.runner import SCORES_FILE, Runner
+from majl_cli.experiments.runner import ARM_FILE, SCORES_FILE, Runner
 from majl_cli.files import write_text
 from majl_cli.pseudolabel.filter_report import FILTER_FILE
 from majl_cli.pseudolabel.folder import read_json
@@ -50,7 +50,7 @@ def summarise(runner: Runner, plan: Plan, out: Path) -> list[Path]:
     for arm in plan.arms:
         path = out / "configs" / f"{arm.name}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(runner.arm_folder(arm, 0) / "arm.toml", path)
+        shutil.copyfile(runner.arm_folder(arm, 0) / ARM_FILE, path)
         written.append(path)
     for name, draw in _plots(runner, plan, arms).items():
         try:
@@ -182,9 +182,11 @@ def _plots(runner: Runner, plan: Plan, arms: Sequence[ArmScores]) -> dict[str, C
         ]
         for metric in ("sdr_gain", "rpa"):
             intervals = {arm.th: arm_interval(scores, metric) for arm, scores in zip(plan.arms, arms, strict=True)}
-            points = {float(th): x for th, x in intervals.items() if isinstance(th, float) and x is not None}
+            known = {th: interval for th, interval in intervals.items() if interval is not None}
+            auto = (float(np.mean(chosen)), known["auto"]) if "auto" in known else None
+            points = {float(th): interval for th, interval in known.items() if isinstance(th, float)}
             plots[f"threshold-{metric}.png"] = partial(
-                plot_threshold, points, metric=metric, auto=float(np.mean(chosen)), title=plan.title
+                plot_threshold, points, metric=metric, auto=auto, title=plan.title
             )
     return plots
 

@@ -79,11 +79,11 @@ def plot_threshold(
     target: Path | BinaryIO,
     *,
     metric: str,
-    auto: float | None = None,
+    auto: tuple[float, Interval] | None = None,
     title: str = "",
 ) -> None:
     """A score against the threshold th of the pseudo-labels' confidence, with intervals; ``auto`` is the th that was
-    chosen by precision."""
+    chosen by precision, and its score."""
     thresholds = np.array(sorted(points))
     intervals = [points[threshold] for threshold in thresholds]
     means = scale(metric) * np.array([interval.mean for interval in intervals])
@@ -92,9 +92,13 @@ def plot_threshold(
     whiskers = np.abs([_bounds(interval, metric) for interval in intervals] - means[:, None]).T
     axes.errorbar(thresholds, means, whiskers, color=LINE, marker="o", capsize=3, linewidth=1.5, elinewidth=1)
     if auto is not None:
-        axes.axvline(auto, color=ACCENT, linestyle="--", linewidth=1)
+        th, interval = auto
+        mean = scale(metric) * interval.mean
+        whisker = np.abs(_bounds(interval, metric) - mean)[:, None]
+        axes.errorbar([th], [mean], whisker, color=ACCENT, marker="s", capsize=3, elinewidth=1)
+        axes.axvline(th, color=ACCENT, linestyle="--", linewidth=1)
         axes.annotate(
-            f"auto: {auto:.2f}", (auto, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            f"auto: {th:.2f}", (th, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3),
             textcoords="offset points", ha="center", va="bottom", fontsize=9, color=ACCENT,
         )  # fmt: skip
     axes.set_xlabel("threshold th on the confidence of pseudo-labels")

@@ -163,7 +163,7 @@ def test_a_threshold_curve_marks_the_chosen_one():
     points = {th: Interval(mean=0.9, low=0.88, high=0.91, count=9) for th in (0.5, 0.7, 0.9)}
     points[0.8] = Interval(mean=0.89, low=math.nan, high=math.nan, count=1)
     plain = png(experiment_plots.plot_threshold, points, metric="rpa")
-    marked = png(experiment_plots.plot_threshold, points, metric="rpa", auto=0.78)
+    marked = png(experiment_plots.plot_threshold, points, metric="rpa", auto=(0.78, points[0.7]))
     red = [(x[..., 0] - x[..., 2] > 0.3).sum() for x in (plain, marked)]
     assert red[0] == 0 and red[1] > 300
 
