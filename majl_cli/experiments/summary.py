@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 
+from majl_cli.config import read_toml
 from majl_cli.errors import DependencyError
 from majl_cli.experiments.plans import Arm, Plan
 from majl_cli.experiments.runner import ARM_FILE, SCORES_FILE, Runner
@@ -20,6 +21,7 @@ from majl_cli.pseudolabel.folder import read_json
 from majl_cli.pseudolabel.held_out import REPORT_FILE, Calibration, read_calibration
 from majl_cli.report.experiment import ArmScores, arm_interval, differences_table, scores_table, write_scores_csv
 from majl_cli.report.experiment_plots import plot_arms, plot_calibration, plot_threshold, plot_weights
+from majl_cli.training.stage_config import without_paths
 
 METRICS = ("sdr_gain", "sdr", "rpa", "rca", "oa", "vr", "vfa", "rpa_clean", "oa_clean")
 SHOWN = ("sdr_gain", "rpa", "oa", "vfa", "rpa_clean", "oa_clean")
@@ -49,8 +51,7 @@ def summarise(runner: Runner, plan: Plan, out: Path) -> list[Path]:
     write_scores_csv(arms, out / "scores.csv")
     for arm in plan.arms:
         path = out / "configs" / f"{arm.name}.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(runner.arm_folder(arm, 0) / ARM_FILE, path)
+        write_text(path, tomli_w.dumps(without_paths(read_toml(runner.arm_folder(arm, 0) / ARM_FILE))))
         written.append(path)
     for name, draw in _plots(runner, plan, arms).items():
         try:
