@@ -61,3 +61,29 @@ def pseudo_labelled(
         return dataclasses.replace(done, pitch=pitch)
     soundfile.write(place / "vocals.flac", voice(hertz, track.duration), RATE)
     return dataclasses.replace(done, stems={"vocals": Stem(path=place / "vocals.flac")})
+
+
+def write_project(folder: Path, *, settings: str = "", steps: int = 2, songs: dict[str, str] | None = None) -> Path:
+    """A project of tiny trainings in ``folder``: its ``songs`` (id: labels), and majl.toml with ``settings`` at its
+    end."""
+    for n, (id, labels) in enumerate((songs or SONGS).items()):
+        write_song(folder / "songs", id, labels, hertz=200 + 17 * n)
+    file = folder / "majl.toml"
+    file.write_text(PROJECT.format(steps=steps) + settings)
+    return file
+
+
+SONGS = {"train/full": "full", "train/mss": "mss", "train/pe": "pe", "validation/full": "full"}
+PROJECT = """\
+[data.folders]
+stems = "songs"
+[train]
+preset = "tiny"
+device = "cpu"
+[train.data]
+segment_seconds = 0.5
+[train.loop]
+steps = {steps}
+validate_every = 100
+precision = "no"
+"""
