@@ -94,7 +94,7 @@ def train_stage2(
             folders=data or [],
             assignments=[
                 *(set_ or []),
-                *([f"init={_quoted(init)}"] if init else []),
+                *([_init(init)] if init else []),
                 *flags(device=device, seed=seed, tensorboard=tensorboard),
             ],
             threads=threads,
@@ -117,6 +117,9 @@ def _filtered(folder: Path, th: str, precision: float, quiet: bool) -> Path:
     return path
 
 
-def _quoted(text: str) -> str:
-    """A TOML string."""
-    return "'" + str(Path(text).expanduser().absolute() if Path(text).exists() else text) + "'"
+def _init(name: str) -> str:
+    """The assignment for a checkpoint: a folder by its whole path, so that the run's config.toml means it anywhere."""
+    import tomli_w
+
+    folder = Path(name).expanduser()
+    return tomli_w.dumps({"init": str(folder.absolute()) if folder.exists() else name}).strip()

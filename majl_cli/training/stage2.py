@@ -32,14 +32,19 @@ class Stage2(Stage):
     def __init__(self, config: Stage2Config, run: Path, tracks: Iterable[Track]) -> None:
         self.init = config.init
         tracks = list(tracks)
-        labelled = {track.id for track in tracks if track.pseudo}
+        labelled = {(track.corpus, track.id) for track in tracks if track.pseudo}
         if not labelled:
             raise DataError(
                 "no pseudo-labelled track", "run majl pseudolabel and majl filter first, and give the kept.jsonl"
             )
-        single = {track.id for track in tracks if track.split == "train" and track.labels in ("mss", "pe")}
-        left_out = labelled if config.data.keep_true_labels else single
-        super().__init__(config, run, [t for t in tracks if t.pseudo or t.id not in left_out])
+
+        def stays(track: Track) -> bool:
+            if track.labels not in ("mss", "pe"):
+                return True
+            dropped = track.split == "train" and not config.data.keep_true_labels
+            return not dropped and (track.corpus, track.id) not in labelled
+
+        super().__init__(config, run, [track for track in tracks if stays(track)])
 
     def initialise(self, joint: JointModel) -> None:
         if not self.init:

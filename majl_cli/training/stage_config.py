@@ -82,11 +82,12 @@ class StageConfig:
 
 
 def without_paths(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration for others to read: manifests by their file names, folders by their corpora."""
+    """A configuration for others to read: manifests and ``init`` by their file names, folders by their corpora."""
     data = dict(config["data"])
     data["manifests"] = [Path(item).name for item in data.get("manifests", [])]
     data["folders"] = [item.partition("=")[0] for item in data.get("folders", [])]
-    return {**config, "data": data}
+    init = {"init": Path(config["init"]).name} if "init" in config else {}
+    return {**config, **init, "data": data}
 
 
 def resolve_precision(config: StageConfig) -> str:

@@ -91,7 +91,8 @@ def joint_losses(
     reference = None if output.reference_logits is None else output.reference_logits[:, :frames]
     weights = _weights(batch, joint, weighting, logits.detach(), separation.detach(), pitch.detach(), reference)
     separation_sum = weighted_sum(separation, sources_known, weights.mss) / counts.sources.clamp_min(1.0)
-    pitch_sum = weighted_sum(pitch, pitch_known, weights.pe) / counts.pitch.clamp_min(1.0)
+    heard = counts.both if independent else counts.pitch
+    pitch_sum = weighted_sum(pitch, pitch_known, weights.pe) / heard.clamp_min(1.0)
     total = config.omega_mss * separation_sum + config.omega_pe * pitch_sum
     if reference is not None:
         clean = pitch_loss(reference, f0, joint.pitch.grid, config.pitch_sigma_cents)

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -176,15 +176,6 @@ def _assert_within(values: dict, defaults: dict, where: str) -> None:
             _assert_within(value, defaults[key], f"{where}.{key}")
         else:
             assert value == defaults[key], f"{where}.{key}"
-
-
-@pytest.fixture
-def fresh_accelerator() -> Iterator[None]:
-    """Accelerate keeps the precision of a process's first run: forget it."""
-    from accelerate.state import AcceleratorState
-
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_a_stage_needs_nothing_but_the_project_file(majl, folder, stems, monkeypatch, fresh_accelerator):

@@ -10,14 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from accelerate.state import AcceleratorState
 from test_losses import losses_of as joint_losses_of
 from test_losses import tiny_batch, tiny_joint
 
@@ -52,13 +50,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMPILE = "loop.compile=true"
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerator() -> Iterator[None]:
-    """Accelerate keeps the precision of a process's first run: forget it."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def tracks_of(config: Stage1Config) -> list[Track]:
