@@ -50,6 +50,7 @@ SETTINGS = """\
 
 [train.data]
 # segment_seconds = 3.0
+# keep_true_labels = true  # of tracks or frames whose pseudo-label the filter dropped; false: leave them out whole
 # A table [train.data.weights] multiplies the chance of a corpus to be drawn, by the name that majl init prints.
 
 [train.model]
@@ -58,11 +59,30 @@ SETTINGS = """\
 # separation = "unet"
 # pitch = "salience-cnn"
 # target = "vocals"
+# cascade = "joint"  # detached: the pitch loss stops at the estimate; independent: two modules trained as if apart
 
 [train.loss]
 # Weights of the two tasks.
 # omega_mss = 1.0
 # omega_pe = 0.02
+# How much the pitch module also learns from the true source, which the cascade alone never lets it hear.
+# clean_pitch = 0.0
+
+# Weights on hard samples: uniform, fixed, dwhs (the tables below) or dwm (learned).
+[train.weighting]
+# variant = "dwhs"
+# For the cases 1 to 4: pitch right in the estimate and in the true source; only in the true one; only in the estimate;
+# in neither.
+# mss = [1.0, 1.0, 2.0, 1.0]
+# pe = [1.0, 0.5, 1.0, 1.5]
+# granularity = "segment"  # one weight of separation for a segment, or for each "frame"
+# soft = true  # cases with soft edges, from 50 to 100 cents
+# lowest = 0.1
+# highest = 4.0
+
+# Warnings of runs that go wrong; every limit of theirs is a key here.
+[train.monitor]
+# enabled = true
 
 [train.loop]
 # steps = 3000
@@ -79,13 +99,16 @@ SETTINGS = """\
 # snr_db = 0.0  # vocals over accompaniment
 
 # Stage I alone: the same tables as under train, such as [stage1.loop], and they go on top of those.
+# They train on the bucket "full"; shares of other buckets would go into a table [stage1.data.buckets].
 [stage1]
 
 [stage1.loop]
 # steps = 3000
 
-# Stage II alone, likewise.
+# Stage II alone, likewise. A third of its segments comes from each bucket, unless a table [stage2.data.buckets] gives
+# other shares to full, mss and pe.
 [stage2]
+# init = ""  # a run folder or checkpoint to fine-tune; empty: from scratch
 
 [stage2.loop]
 # steps = 3000

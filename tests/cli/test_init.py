@@ -20,6 +20,7 @@ from majl_cli.errors import ConfigError
 from majl_cli.project import find_project, project_from
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
+from majl_cli.training.stage2 import Stage2Config
 
 Song = Callable[[str], Path]
 
@@ -127,7 +128,7 @@ def test_an_existing_file_is_kept_without_force(majl, folder):
         (["--data", "mir-1k=songs"], "songs: no folder Wavfile"),
         (["--data", "stems=absent"], "absent: there is no such folder"),
         (["--manifest", "absent.jsonl"], "there is no such manifest"),
-        (["--preset", "tinny"], "tinny: no such preset\nhint: presets: tiny"),
+        (["--preset", "tinny"], "tinny: no such preset\nhint: presets: paper-small, tiny"),
         (["--out", "songs/train/a/vocals.wav/majl.toml"], "is not a folder"),
     ],
 )
@@ -162,12 +163,12 @@ def test_every_commented_setting_is_valid_and_the_default(tmp_path, used):
         assert plain[section] == {}
         assert full[section] == to_dict(getattr(defaults, section))
     assert full["train"].pop("preset") == "tiny"
-    stage = to_dict(Stage1Config())
-    for section in ("train", "stage1", "stage2"):
-        _assert_within(full[section], stage, section)
+    for section, config in (("train", Stage1Config), ("stage1", Stage1Config), ("stage2", Stage2Config)):
+        _assert_within(full[section], to_dict(config()), section)
     assert len(full["train"]["loop"]) > 5
-    for number in (1, 2):
-        resolve_config(Stage1Config, None, [], project=project, stage=number)
+    assert full["train"]["weighting"]["variant"] == "dwhs"
+    resolve_config(Stage1Config, None, [], project=project, stage=1)
+    assert resolve_config(Stage2Config, None, [], project=project, stage=2).init == ""
 
 
 def _assert_within(values: dict, defaults: dict, where: str) -> None:
