@@ -56,8 +56,8 @@ class TrainingDisplay:
 def step_line(record: dict[str, Any]) -> str:
     """Losses and weights of one step."""
     return (
-        f"loss {record['loss']:.3f} (separation {record['loss_mss']:.3f} × ω {record['omega_mss']:.2f}, "
-        f"pitch {record['loss_pe']:.3f} × ω {record['omega_pe']:.2f})"
+        f"loss {record['loss']:.3f} (separation {record['loss_mss']:.3f} × ω {record.get('omega_mss', 1.0):.2f}, "
+        f"pitch {record['loss_pe']:.3f} × ω {record.get('omega_pe', 1.0):.2f})"
     )
 
 

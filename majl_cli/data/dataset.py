@@ -46,6 +46,18 @@ class Excerpt:
     speed: float
 
 
+@dataclass(kw_only=True)
+class Segment:
+    """What augmentation changes: ``voice`` and ``music`` (C, T), ``f0`` in Hz and ``known`` (N,), ``bandwidth`` in
+    Hz."""
+
+    voice: Audio
+    music: Audio
+    f0: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    bandwidth: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Labels:
     """What is known of a segment, one value a frame (N,); ``bandwidth`` in Hz."""
@@ -100,7 +112,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.augment, self.lowest_hz, self.keep_true_labels = augment, lowest_hz, keep_true_labels
         if buckets:
             tracks = [track for track in tracks if buckets.get(track.bucket, 0.0) > 0]
-        self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture is not None)]
+        self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture and not t.octave_free)]
         self.backed = [t for t in tracks if accompaniment_stems(t, target)]
         if augment is None:
             self.sung = [track for track in self.sung if track in self.backed or track.labels == "pe"]
@@ -122,8 +134,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         track = _draw(self.sung, self._sung_ends, generator)
         if self.target not in track.stems:
             return self._pitch_only(track, generator)
-        config = self.augment
-        speed = 1.0 if config is None else draw_speed(config, generator)
+        speed = 1.0 if self.augment is None else draw_speed(self.augment, generator)
         vocals = self._excerpt(track, [(1, track.stems[self.target])], self._start(track, speed, generator), speed)
         f0, known = self._pitch(track, vocals)
         backing, accompaniment = self._accompaniment(track, vocals, generator)
@@ -138,40 +149,64 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             if made.pseudo == "stems":
                 sources_known &= _kept(made, when)
         bandwidth = min(_bandwidth(track) * speed, _bandwidth(backing) * accompaniment.speed, self.sample_rate / 2)
-        voice, music = without_rumble(vocals.audio, self.sample_rate, self.lowest_hz), accompaniment.audio
-        if config is not None:
-            if generator.random() < config.stutter_probability:
-                voice, known = stutter(voice, self.sample_rate, config, generator), np.zeros_like(known)
-            if generator.random() < config.second_vocals_probability:
-                other, limit = self._second_vocals(config, generator)
-                voice = add_below(voice, other, generator.uniform(*config.second_vocals_db))
-                bandwidth, known = min(bandwidth, limit), known & (f0 > 0)  # where the lead rests, the other may sing
-            if generator.random() < config.reverb_probability:
-                voice = add_reverb(voice, self.sample_rate, config, generator)
-            voice = place(voice, config.vocals_pan_db, config, generator)
-            music = place(music, config.accompaniment_pan_db, config, generator)
-            if generator.random() < config.second_accompaniment_probability:
-                more, limit = self._second_accompaniment(rms(music), config, generator)
-                music, bandwidth = music + more, min(bandwidth, limit)
-            music = balance(voice, music, config, generator)
-            chance = generator.random()
-            if chance < config.vocals_absent_probability:
-                # A pseudo-accompaniment may hold some of the voice.
-                voice, f0, known = np.zeros_like(voice), np.zeros_like(f0), sources_known.copy()
-            elif chance < config.vocals_absent_probability + config.accompaniment_absent_probability:
-                music, known = np.zeros_like(music), known & kept
-            gain = np.float32(level_gain(voice + music, config, generator))
-            voice, music = voice * gain, music * gain
-        sources = torch.from_numpy(np.stack((voice, music)).astype(np.float32))
-        labels = Labels(
+        segment = Segment(
+            voice=without_rumble(vocals.audio, self.sample_rate, self.lowest_hz),
+            music=accompaniment.audio,
             f0=f0,
-            pitch_known=known,
+            known=known,
+            bandwidth=bandwidth,
+        )
+        config = self.augment
+        if config is not None:
+            # A pseudo-stem and its rest are one recording only as they are.
+            if not own_mixture:
+                self._augment(segment, kept, config, generator, may_rest=backing.pseudo != "stems")
+            gain = np.float32(level_gain(segment.voice + segment.music, config, generator))
+            segment.voice, segment.music = segment.voice * gain, segment.music * gain
+        sources = torch.from_numpy(np.stack((segment.voice, segment.music)).astype(np.float32))
+        labels = Labels(
+            f0=segment.f0,
+            pitch_known=segment.known,
             sources_known=sources_known,
             confidence=self._confidence(track, times),
             pseudo=bool(track.pseudo),
-            bandwidth=bandwidth,
+            bandwidth=segment.bandwidth,
         )
         return _item(sources.sum(dim=0), sources, labels, f"{track.id} + {backing.id}")
+
+    def _augment(
+        self,
+        segment: Segment,
+        kept: NDArray[np.bool_],
+        config: AugmentConfig,
+        generator: np.random.Generator,
+        *,
+        may_rest: bool,
+    ) -> None:
+        """Change a segment by chance; ``may_rest``: its accompaniment surely holds no voice, and may be left alone."""
+        if generator.random() < config.stutter_probability:
+            segment.voice = stutter(segment.voice, self.sample_rate, config, generator)
+            segment.known = np.zeros_like(segment.known)
+        if generator.random() < config.second_vocals_probability:
+            other, limit = self._second_vocals(config, generator)
+            segment.voice = add_below(segment.voice, other, generator.uniform(*config.second_vocals_db))
+            segment.bandwidth = min(segment.bandwidth, limit)
+            segment.known = segment.known & (segment.f0 > 0)  # where the lead rests, the other may sing
+        if generator.random() < config.reverb_probability:
+            segment.voice = add_reverb(segment.voice, self.sample_rate, config, generator)
+        segment.voice = place(segment.voice, config.vocals_pan_db, config, generator)
+        segment.music = place(segment.music, config.accompaniment_pan_db, config, generator)
+        if generator.random() < config.second_accompaniment_probability:
+            more, limit = self._second_accompaniment(rms(segment.music), config, generator)
+            segment.music, segment.bandwidth = segment.music + more, min(segment.bandwidth, limit)
+        segment.music = balance(segment.voice, segment.music, config, generator)
+        chance = generator.random()
+        if chance < config.vocals_absent_probability:
+            if may_rest:
+                segment.voice, segment.f0 = np.zeros_like(segment.voice), np.zeros_like(segment.f0)
+                segment.known = np.ones_like(segment.known)
+        elif chance < config.vocals_absent_probability + config.accompaniment_absent_probability:
+            segment.music, segment.known = np.zeros_like(segment.music), segment.known & kept
 
     def _ends(
         self, tracks: Sequence[Track], corpus_weights: Mapping[str, float], buckets: Mapping[str, float]

@@ -22,7 +22,7 @@ from majl_cli.models.contracts import PitchModule, SeparationModule
 @dataclass(frozen=True, kw_only=True)
 class JointOutput:
     """``estimates`` (B, S, C, T) at the separation module's rate, ``logits`` (B, N, K) of the pitch module on the
-    estimate, ``reference_logits`` on the reference where it was to hear that too."""
+    estimate, ``reference_logits`` (R, N, K) on the reference where it was to hear that too."""
 
     estimates: Tensor
     logits: Tensor
@@ -98,7 +98,8 @@ class JointModel(nn.Module):
 
     def forward(self, mixture: Tensor, reference: Tensor | None = None, hears: str = "estimate") -> JointOutput:
         """(B, C, T) through both. ``hears`` "reference" gives the pitch module the ``reference`` (B, C, T) in place of
-        the estimate, "both" gives it the two as one batch (whose statistics a batch norm then shares)."""
+        the estimate, "both" gives it the estimate and a reference (R, C, T) as one batch, whose statistics a batch norm
+        then shares."""
         estimates = self.separate(mixture)
         source = estimates[:, self.separation.stems.index(self.target)]
         source = source.detach() if self.detach_pitch else source
@@ -107,5 +108,5 @@ class JointModel(nn.Module):
         assert reference is not None
         if hears == "reference":
             return JointOutput(estimates=estimates, logits=self.pitch(self.hand_over(reference)))
-        logits, reference_logits = self.pitch(self.hand_over(torch.cat((source, reference)))).chunk(2)
-        return JointOutput(estimates=estimates, logits=logits, reference_logits=reference_logits)
+        logits = self.pitch(self.hand_over(torch.cat((source, reference))))
+        return JointOutput(estimates=estimates, logits=logits[: len(source)], reference_logits=logits[len(source) :])

@@ -144,7 +144,8 @@ class Weighting:
         mss, pe = self.raw(evidence)
         if config.granularity == "segment":
             mss = _segment_mean(mss, evidence.sources_known)
-        means = {"omega_mss": _mean(mss, evidence.sources_known), "omega_pe": _mean(pe, evidence.pitch_known)}
+        pairs = {"omega_mss": (mss, evidence.sources_known), "omega_pe": (pe, evidence.pitch_known)}
+        means = {name: _mean(weights, known) for name, (weights, known) in pairs.items() if known.any()}
         if config.variant != "fixed":  # two constants stay what they are
             mss = normalise(mss, evidence.sources_known, config.lowest, config.highest, self.gather)
             pe = normalise(pe, evidence.pitch_known, config.lowest, config.highest, self.gather)
@@ -205,13 +206,13 @@ def normalise(weights: Tensor, known: Tensor, lowest: float, highest: float, gat
     a weight too (clipped, not counted); all 1 where nothing is known.
     """
     counted = gather(known).flatten() > 0
-    values = gather(weights).flatten()[counted].double().clamp_min(1e-8)
+    values = gather(weights).flatten()[counted].cpu().double().clamp_min(1e-8)  # float64 is not for every device
     if not len(values):
         return torch.ones_like(weights)
     scale = len(values) / values.sum()
     if bool((values * scale).min() < lowest) or bool((values * scale).max() > highest):
         scale = _scale_of_clipped_mean_1(values, lowest, highest)
-    return (weights.clamp_min(1e-8) * scale.to(weights.dtype)).clamp(lowest, highest)
+    return (weights.clamp_min(1e-8) * scale.to(weights)).clamp(lowest, highest)
 
 
 def _scale_of_clipped_mean_1(values: Tensor, lowest: float, highest: float) -> Tensor:

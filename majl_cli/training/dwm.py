@@ -77,14 +77,18 @@ class DynamicWeights(Weighting):
     def load_state_dict(self, values: dict[str, Any]) -> None:
         self.network.load_state_dict(values["network"])
         self.optimizer.load_state_dict(values["optimizer"])
+        for group in self.optimizer.param_groups:  # that of this run's configuration
+            group["lr"] = self.config.learning_rate
 
 
 def _features(evidence: Evidence, scales: list[Tensor]) -> Tensor:
-    """(B, N, 6): both rightnesses, voicing, confidence, and either loss on a logarithmic scale around its mean."""
+    """(B, N, 6): both rightnesses, voicing, confidence, and either loss on a logarithmic scale around its mean; 0 where
+    a label is missing."""
     compared = evidence.compared
     columns = [evidence.predicted * compared, evidence.target * compared, evidence.voiced, evidence.confidence]
-    for loss, scale in zip((evidence.separation_loss, evidence.pitch_loss), scales, strict=True):
-        columns.append(torch.log((loss / scale).clamp(0.01, HIGHEST_LOSS)))
+    losses = (evidence.separation_loss, evidence.pitch_loss)
+    for loss, scale, known in zip(losses, scales, (evidence.sources_known, evidence.pitch_known), strict=True):
+        columns.append(torch.log((loss / scale).clamp(0.01, HIGHEST_LOSS)) * known)
     return torch.stack(columns, dim=-1)
 
 

@@ -91,6 +91,9 @@ def weighted_sum(values: Tensor, known: Tensor, weights: Tensor | float = 1.0) -
 
 def _pieces(values: Tensor, count: int) -> Tensor:
     """Means (B, count) of ``count`` pieces of (B, n), nearly equal and without gaps."""
+    # On MPS adaptive pooling wants lengths that divide; there, interpolation comes near enough.
+    if values.device.type == "mps" and values.shape[1] % count:
+        return functional.interpolate(values[:, None], count, mode="linear", align_corners=False)[:, 0]
     return functional.adaptive_avg_pool1d(values[:, None], count)[:, 0]
 
 

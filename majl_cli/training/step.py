@@ -70,10 +70,13 @@ def joint_losses(
     without sources then has no pitch loss."""
     counts = counts or count_labels([batch])
     hears = "reference" if independent else "both" if config.clean_pitch else "estimate"
-    output: JointOutput = model(batch["mixture"], batch["sources"][:, 0], hears)
+    rows = _with_sources(batch)
+    output: JointOutput = model(batch["mixture"], batch["sources"][rows, 0], hears)
     estimate = output.estimates[:, joint.separation.stems.index(joint.target)].float()
     frames = min(output.logits.shape[1], batch["f0"].shape[1])
     logits, f0 = output.logits[:, :frames], batch["f0"][:, :frames]
+    if independent:
+        logits = _spread(logits, rows, len(f0))
     sources_known, pitch_known = batch["sources_known"][:, :frames], batch["pitch_known"][:, :frames]
     if independent:
         pitch_known = pitch_known * sources_known
@@ -88,7 +91,9 @@ def joint_losses(
             frames=frames,
         )
         pitch = pitch_loss(logits, f0, joint.pitch.grid, config.pitch_sigma_cents)
-    reference = None if output.reference_logits is None else output.reference_logits[:, :frames]
+    reference = None
+    if output.reference_logits is not None:
+        reference = _spread(output.reference_logits[:, :frames], rows, len(f0))
     weights = _weights(batch, joint, weighting, logits.detach(), separation.detach(), pitch.detach(), reference)
     separation_sum = weighted_sum(separation, sources_known, weights.mss) / counts.sources.clamp_min(1.0)
     heard = counts.both if independent else counts.pitch
@@ -124,25 +129,44 @@ def _weights(
     frames = logits.shape[1]
     f0 = batch["f0"][:, :frames]
     predicted = target = torch.ones_like(f0)
-    if weighting.compares:
-        if reference is None:
-            with frozen_statistics(joint.pitch):
-                reference = joint.pitch(joint.hand_over(batch["sources"][:, 0]))[:, :frames]
-        predicted = rightness(logits, f0, joint.pitch.grid, weighting.config)
-        target = rightness(reference, f0, joint.pitch.grid, weighting.config)
-    return weighting(
-        Evidence(
-            predicted=predicted,
-            target=target,
-            voiced=(f0 > 0).float(),
-            pitch_known=batch["pitch_known"][:, :frames],
-            sources_known=batch["sources_known"][:, :frames],
-            separation_loss=separation,
-            pitch_loss=pitch,
-            confidence=batch["confidence"][:, :frames],
-            pseudo=batch["pseudo"][:, None].expand_as(f0),
+    if weighting.compares and reference is None:
+        rows = _with_sources(batch)
+        with frozen_statistics(joint.pitch):
+            reference = joint.pitch(joint.hand_over(batch["sources"][rows, 0]))[:, :frames]
+        reference = _spread(reference, rows, len(f0))
+    # Not in bfloat16: a weight is a mean over thousands of frames, and the dwm's own weights are of this very step.
+    with torch.autocast(f0.device.type, enabled=False):
+        if weighting.compares:
+            assert reference is not None
+            predicted = rightness(logits, f0, joint.pitch.grid, weighting.config)
+            target = rightness(reference, f0, joint.pitch.grid, weighting.config)
+        return weighting(
+            Evidence(
+                predicted=predicted,
+                target=target,
+                voiced=(f0 > 0).float(),
+                pitch_known=batch["pitch_known"][:, :frames],
+                sources_known=batch["sources_known"][:, :frames],
+                separation_loss=separation,
+                pitch_loss=pitch,
+                confidence=batch["confidence"][:, :frames],
+                pseudo=batch["pseudo"][:, None].expand_as(f0),
+            )
         )
-    )
+
+
+def _with_sources(batch: Batch) -> Tensor:
+    """The examples (R,) that have sources: the silence that stands for others must not enter a batch norm. All of
+    them if none has."""
+    known = batch["sources_known"].any(dim=1)
+    return torch.nonzero(known if bool(known.any()) else torch.ones_like(known))[:, 0]
+
+
+def _spread(logits: Tensor, rows: Tensor, size: int) -> Tensor:
+    """Logits (R, N, K) of some examples in their places among all (B, N, K)."""
+    if len(rows) == size:
+        return logits
+    return logits.new_zeros(size, *logits.shape[1:]).index_put((rows,), logits)
 
 
 @contextmanager

@@ -176,18 +176,18 @@ def test_confidence_is_interpolated_and_1_for_true_labels(songs: dict[str, Track
 def test_labels_whose_octave_is_not_known_teach_nothing(songs: dict[str, Track]) -> None:
     free = [dataclasses.replace(songs[name], octave_free=True) for name in ("full", "pe")]
     drawn = items(free, None)
-    assert {item["track"] for item in drawn} == {"full + full", "pe"}
+    assert {item["track"] for item in drawn} == {"full + full"}  # the other has nothing else to teach
     for item in drawn:
         assert not is_known(item, "pitch").any() and not item["f0"].any()
-        assert is_known(item, "sources").all() == (item["track"] != "pe")
+        assert is_known(item, "sources").all()
 
 
 @pytest.mark.parametrize("absent", [0.0, 1.0])
 def test_an_accompaniment_that_was_not_kept_hides_the_sources(
     songs: dict[str, Track], tmp_path: Path, absent: float
 ) -> None:
-    """The accompaniment of the pe track is 500 Hz where it was kept, to 2 s, and 1500 Hz after. Without a voice over
-    it, that nobody sings is known where it was kept alone: it may hold some of the voice."""
+    """The accompaniment of the pe track is 500 Hz where it was kept, to 2 s, and 1500 Hz after. It is never left without
+    a voice, as a true one is by chance: it may hold some of its own, and nobody could say that nobody sings."""
     track = labelled(songs["pe"], tmp_path, kept=((0.0, 2.0),))
     time = np.arange(round(SECONDS * RATE)) / RATE
     tone = 0.3 * np.sin(2 * np.pi * np.where(time < 2.0, 500.0, 1500.0) * time)
@@ -206,7 +206,8 @@ def test_an_accompaniment_that_was_not_kept_hides_the_sources(
         assert clear.mean() > 0.9
         expected = rates < 40
         assert (is_known(item, "sources") == expected)[clear].all()
-        assert (is_known(item, "pitch") == (expected if absent else True))[clear].all()
+        assert is_known(item, "pitch").all()
+        assert item["sources"][0].abs().max() > 0.01
         assert item["pseudo"] == 0
         seen.add(bool(expected.all()) if expected.all() or not expected.any() else None)
     assert seen >= {True, False}
