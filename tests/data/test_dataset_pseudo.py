@@ -186,8 +186,8 @@ def test_labels_whose_octave_is_not_known_teach_nothing(songs: dict[str, Track])
 def test_an_accompaniment_that_was_not_kept_hides_the_sources(
     songs: dict[str, Track], tmp_path: Path, absent: float
 ) -> None:
-    """The accompaniment of the pe track is 500 Hz where it was kept, to 2 s, and 1500 Hz after. It is never left without
-    a voice, as a true one is by chance: it may hold some of its own, and nobody could say that nobody sings."""
+    """The accompaniment of the pe track is 500 Hz where it was kept, to 2 s, and 1500 Hz after. It is never left
+    without a voice, as a true one is by chance: it may hold some of its own, and nobody could say that nobody sings."""
     track = labelled(songs["pe"], tmp_path, kept=((0.0, 2.0),))
     time = np.arange(round(SECONDS * RATE)) / RATE
     tone = 0.3 * np.sin(2 * np.pi * np.where(time < 2.0, 500.0, 1500.0) * time)
