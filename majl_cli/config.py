@@ -17,6 +17,7 @@ import msgspec
 import tomli_w
 
 from majl_cli.errors import ConfigError
+from majl_cli.files import write_text
 
 T = typing.TypeVar("T")
 
@@ -85,7 +86,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def write_toml(path: Path, config: Any) -> None:
     """The fully resolved configuration as TOML."""
-    path.write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
+    write_text(path, tomli_w.dumps(to_dict(config)))
 
 
 def check_keys(cls: type, values: Mapping[str, Any], *, section: str = "") -> None:

@@ -15,19 +15,21 @@ from majl_cli.data.labels import read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.inference.session import Model
 from majl_cli.metrics.melody import MelodyScores, melody_scores
-from majl_cli.metrics.separation import global_sdr
+from majl_cli.metrics.separation import global_sdr, leakage_db
 from majl_cli.resample import to_channels
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackScores:
     """``sdr`` and ``mixture_sdr``: global SDR of vocals in dB, of the estimate and of the mixture itself;
-    ``melody`` from the mixture, ``melody_clean`` from the clean vocals; None without stems or labels."""
+    ``leakage_db``: level of the estimate against the mixture where nobody sings; ``melody`` from the mixture,
+    ``melody_clean`` from the clean vocals; None without stems or labels."""
 
     id: str
     seconds: float
     sdr: float | None = None
     mixture_sdr: float | None = None
+    leakage_db: float | None = None
     melody: MelodyScores | None = None
     melody_clean: MelodyScores | None = None
 
@@ -76,6 +78,7 @@ def evaluate_track(model: Model, track: Track, *, snr_db: float | None = 0.0, ta
         seconds=len(mixture) / rate,
         sdr=global_sdr(estimate=stems[target], reference=vocals),
         mixture_sdr=global_sdr(estimate=mixture, reference=vocals),
+        leakage_db=leakage_db(estimate=stems[target], reference=vocals, mixture=mixture, sample_rate=rate),
         melody=melody,
         melody_clean=melody_clean,
     )
@@ -98,7 +101,8 @@ def evaluate_tracks(
 
 
 def mean_scores(rows: Sequence[TrackScores]) -> dict[str, float]:
-    """Means over tracks: sdr, sdr_gain (dB), and the melody measures from the mixture and (``_clean``) the vocals.
+    """Means over tracks: sdr, sdr_gain and leakage_db in dB, and the melody measures from the mixture and (``_clean``)
+    the vocals.
 
     A score that a track does not have (nan: no voiced frame, a silent stem; infinite: nothing to separate) is left out.
     """
@@ -107,6 +111,8 @@ def mean_scores(rows: Sequence[TrackScores]) -> dict[str, float]:
         if row.sdr is not None and row.mixture_sdr is not None:
             scores.setdefault("sdr", []).append(row.sdr)
             scores.setdefault("sdr_gain", []).append(row.sdr - row.mixture_sdr)
+        if row.leakage_db is not None:
+            scores.setdefault("leakage_db", []).append(row.leakage_db)
         for suffix, melody in (("", row.melody), ("_clean", row.melody_clean)):
             if melody is None:
                 continue

@@ -53,6 +53,32 @@ def si_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
     return -math.inf if gain == 0 else _ratio_db(gain**2 * energy, error)
 
 
+def leakage_db(
+    *, estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike, sample_rate: int, silence_db: float = -40.0
+) -> float:
+    """Level of the estimate relative to the mixture, in dB, where the reference is silent: what was invented or leaked.
+
+    Silent are pieces of 50 ms whose energy lies ``silence_db`` below the mean of all pieces of the reference. nan if
+    there are none, or the mixture is silent there; -inf for an estimate that is silent there. Raises DataError if the
+    shapes differ.
+    """
+    estimate, reference = _same_shape(estimate, reference)
+    mixture, _ = _same_shape(mixture, reference)
+    piece = max(1, round(0.05 * sample_rate))
+    starts = np.arange(0, len(reference), piece)
+
+    def energies(audio: NDArray[np.floating]) -> NDArray[np.float64]:
+        squares = np.square(audio, dtype=np.float64).reshape(len(audio), -1).sum(axis=1)
+        return np.add.reduceat(squares, starts) if len(squares) else np.zeros(0)
+
+    levels = energies(reference)
+    silent = levels <= 10.0 ** (silence_db / 10.0) * levels.mean() if len(levels) else np.zeros(0, bool)
+    heard, there = float(energies(estimate)[silent].sum()), float(energies(mixture)[silent].sum())
+    if there == 0:
+        return math.nan
+    return -math.inf if heard == 0 else 10.0 * math.log10(heard / there)
+
+
 def _ratio_db(signal: float, error: float) -> float:
     if signal == 0:
         return math.nan

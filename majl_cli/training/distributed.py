@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class GlobalBatchNorm(nn.BatchNorm2d):
+class GlobalBatchNorm(_BatchNorm):
     """Batch norm over the batches of all processes, on any device (torch's SyncBatchNorm is for GPUs only).
 
     (B, C, ...) to the same shape. Backpropagation passes through the sums of the other processes too.
     """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """It stands for batch norms of one, two and three dimensions."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

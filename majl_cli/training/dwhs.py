@@ -192,7 +192,7 @@ def pitch_cents(logits: Tensor, grid: PitchGrid) -> Tensor:
     columns = top + torch.arange(-NEIGHBOURS, NEIGHBOURS + 1, device=logits.device)
     inside = (columns >= 0) & (columns < logits.shape[-1])
     columns = columns.clamp(0, logits.shape[-1] - 1)
-    # Logits far below 0 all round to a salience of 0 in the sum: only their differences count.
+    # The floor is for frames without any salience: their pitch is then the middle of the bins.
     near = logits.float().gather(-1, columns)
     weights = torch.sigmoid(near).clamp_min(1e-12) * inside
     cents = torch.as_tensor(grid.cents, dtype=torch.float32, device=logits.device)[columns]

@@ -66,6 +66,11 @@ class LoopConfig:
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ConfigError(f"loop.{name} {getattr(self, name)} is too small", f"use {lowest} or more")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"loop.{name} {getattr(self, name)} is too small", "use a number above 0")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"loop.ema_decay {self.ema_decay} is no share", "use 0 or more, and less than 1")
 
 
 class Guarded(Dataset[Any]):
@@ -148,10 +153,11 @@ def fit(
             listener(item)
 
     model.train()
-    with _interruptible() as interrupted:
+    several = accelerator.num_processes > 1
+    with _interruptible(patience=5.0 if several else 0.0) as interrupted:
         clock = time.perf_counter()
         for batches in _steps(loader, config.accumulate, accelerator.device):
-            counts = _over_all(count_labels(batches), accelerator)
+            counts, stops = _over_all(count_labels(batches), bool(interrupted), accelerator)
             for batch in batches:
                 with accelerator.accumulate(model):
                     with accelerator.autocast():
@@ -179,9 +185,10 @@ def fit(
                     state.best = scores["score"]
                     keep_best(scores)
                 clock = time.perf_counter()
-            if accelerator.is_main_process and (state.step % config.save_every == 0 or last or interrupted):
+            stops = stops if several else bool(interrupted)  # several stop together, after the same step
+            if accelerator.is_main_process and (state.step % config.save_every == 0 or last or stops):
                 state.save(run)
-            if interrupted:
+            if stops:
                 raise KeyboardInterrupt
 
 
@@ -197,12 +204,14 @@ def _steps(loader: Iterator[Batch | MajlError], accumulate: int, device: torch.d
             batches = []
 
 
-def _over_all(counts: LabelCounts, accelerator: Accelerator) -> LabelCounts:
-    """The counts of all processes together."""
+def _over_all(counts: LabelCounts, stops: bool, accelerator: Accelerator) -> tuple[LabelCounts, bool]:
+    """The counts of all processes together, and whether any of them was told to stop."""
     if accelerator.num_processes == 1:
-        return counts
-    sources, pitch, both = accelerator.reduce(torch.stack((counts.sources, counts.pitch, counts.both)), "sum")
-    return LabelCounts(sources=sources, pitch=pitch, both=both, shares=counts.shares * accelerator.num_processes)
+        return counts, stops
+    own = torch.stack((counts.sources, counts.pitch, counts.both, counts.both.new_tensor(float(stops))))
+    sources, pitch, both, told = accelerator.reduce(own, "sum")
+    shares = counts.shares * accelerator.num_processes
+    return LabelCounts(sources=sources, pitch=pitch, both=both, shares=shares), bool(told)
 
 
 class Log:
@@ -265,14 +274,15 @@ def _ignore_interrupt(_: int) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[bool]]:
-    """A list that becomes non-empty at the first Ctrl-C or SIGTERM: no step is cut in two. A second one kills."""
-    pressed: list[bool] = []
+def _interruptible(*, patience: float) -> Iterator[list[float]]:
+    """A list that becomes non-empty at the first Ctrl-C or SIGTERM: no step is cut in two. A second one kills, from
+    ``patience`` seconds on: what starts several processes passes on a signal that the terminal has sent them too."""
+    pressed: list[float] = []
 
     def note(_signal: int, _frame: object) -> None:
-        if pressed:
+        if pressed and time.monotonic() - pressed[0] >= patience:
             raise KeyboardInterrupt
-        pressed.append(True)
+        pressed.append(time.monotonic())
 
     try:
         previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -290,7 +300,7 @@ def _check_finite(losses: JointLosses, batch: Batch, step: int) -> None:
     if torch.isfinite(losses.total):
         return
     bad = [name for name, x in zip(batch["track"], losses.per_example, strict=True) if not torch.isfinite(x)]
-    raise _not_finite("loss", bad or batch["track"], step)
+    raise _not_finite("loss", bad or ["another process's batch"], step)
 
 
 def _not_finite(what: str, tracks: list[str], step: int) -> TrainingError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import math
 import os
@@ -87,7 +88,12 @@ class Stage:
             config.weighting, device=self.accelerator.device, gather=gather if several else alone
         )
         self.state = TrainState(
-            model=self.joint, optimizer=optimizer, scheduler=scheduler, ema=ema, weighting=weighting
+            model=self.joint,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            ema=ema,
+            weighting=weighting,
+            identity=self.identity(),
         )
         if config.loop.compile:
             _compile_networks(self.joint)
@@ -115,6 +121,7 @@ class Stage:
         resumed = self.state.load(self.run)
         if resumed:
             logger.info("resumed at step %d", self.state.step)
+        self.accelerator.wait_for_everyone()  # nobody reads the old one any more
         if self.accelerator.is_main_process:
             write_toml(self.run / "config.toml", self.config)
         fit(
@@ -135,6 +142,12 @@ class Stage:
 
     def initialise(self, joint: JointModel) -> None:
         """Put weights to start from into ``joint``; from scratch unless a stage says otherwise."""
+
+    def identity(self) -> dict[str, str]:
+        """What a run cannot be gone on with another of, in words: the stage, and the pseudo-labels it learns from."""
+        made = sorted((track.corpus, track.id, track.pseudo, track.kept) for track in self.tracks if track.pseudo)
+        digest = hashlib.sha256(repr(made).encode()).hexdigest()
+        return {"stage": str(self.number), "set of pseudo-labels (another threshold?)": digest}
 
     def _losses(self, model: nn.Module, batch: Batch, counts: LabelCounts | None = None) -> JointLosses:
         independent = self.config.model.cascade == "independent"

@@ -56,3 +56,6 @@ class Stage2(Stage):
                 f"{self.init}: another architecture than this run's", "give the model section it was trained with"
             )
         joint.load_state_dict(weights)
+
+    def identity(self) -> dict[str, str]:
+        return {**super().identity(), "init": self.init}

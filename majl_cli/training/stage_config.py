@@ -34,6 +34,10 @@ class DataConfig:
     keep_true_labels: bool = True
     lowest_hz: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.segment_seconds > 0:
+            raise ConfigError(f"data.segment_seconds {self.segment_seconds} is too short", "use 1 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -79,6 +83,10 @@ class StageConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     licence: str = "not stated"
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed} is negative", "use 0 or more")
 
 
 def without_paths(config: dict[str, Any]) -> dict[str, Any]:

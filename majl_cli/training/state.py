@@ -25,13 +25,15 @@ STATE_FILE = "checkpoints/last.pt"
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Everything that is stepped. ``step`` counts optimiser steps done; ``best`` is the best validation score."""
+    """Everything that is stepped. ``step`` counts optimiser steps done; ``best`` is the best validation score;
+    ``identity`` is what makes a run another run: one that is saved with another is not gone on with."""
 
     model: JointModel
     optimizer: Optimizer
     scheduler: LambdaLR
     ema: AveragedModel
     weighting: Weighting
+    identity: dict[str, str]
     step: int = 0
     best: float = float("-inf")
     seconds: float = 0.0
@@ -57,6 +59,7 @@ class TrainState:
             return False
         try:
             values = torch.load(path, map_location="cpu", weights_only=True)
+            self._check_identity(run, values["identity"])
             self.model.load_state_dict(values["model"])
             self._load_optimizer(values)
             self.ema.load_state_dict(values["ema"])
@@ -69,6 +72,14 @@ class TrainState:
         self.step, self.best, self.seconds = values["step"], values["best"], values["seconds"]
         _restore_rng(values["rng"])
         return True
+
+    def _check_identity(self, run: Path, before: dict[str, str]) -> None:
+        changed = [name for name, value in self.identity.items() if before.get(name) != value]
+        if changed:
+            raise TrainingError(
+                f"{run}: was started with another {' and another '.join(changed)}",
+                "use another --out folder, or what it was started with",
+            )
 
     def _load_optimizer(self, values: dict[str, Any]) -> None:
         """Moments and place in the schedule; learning rate and weight decay are those of this run's configuration."""
@@ -87,6 +98,7 @@ class TrainState:
             "scheduler": self.scheduler.state_dict(),
             "ema": self.ema.state_dict(),
             "weighting": self.weighting.state_dict(),
+            "identity": self.identity,
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,

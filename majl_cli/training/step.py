@@ -24,7 +24,8 @@ Batch = dict[str, Any]
 @dataclass(frozen=True, kw_only=True)
 class LabelCounts:
     """Labelled frames in everything one optimiser step sees: all processes, all accumulated batches; ``shares`` is how
-    many batches that are. Dividing by these makes the step that of one big batch, however it is cut up."""
+    many batches that are. Dividing by these makes the step that of one big batch, however it is cut up. (Cut up in
+    time, by accumulation, batch norms and DWHS still see one batch after the other.)"""
 
     sources: Tensor
     pitch: Tensor

@@ -9,7 +9,7 @@ import pytest
 
 from majl_cli.errors import DataError
 from majl_cli.metrics import separation
-from majl_cli.metrics.separation import global_sdr, si_sdr
+from majl_cli.metrics.separation import global_sdr, leakage_db, si_sdr
 
 REFERENCE = np.array([[3.0, 0.0], [0.0, 4.0]])
 
@@ -59,3 +59,16 @@ def test_different_shapes_are_refused() -> None:
     for metric in (global_sdr, si_sdr):
         with pytest.raises(DataError, match=r"estimate \(2,\) and reference \(2, 2\) differ in shape"):
             metric(estimate=np.zeros(2), reference=REFERENCE)
+
+
+def test_leakage_is_the_level_where_the_reference_is_silent() -> None:
+    rate = 8000
+    reference = np.concatenate((np.zeros(rate), np.sin(np.arange(rate))))
+    mixture = np.concatenate((np.full(rate, 0.5), np.full(rate, 0.7)))
+    estimate = np.concatenate((np.full(rate, 0.05), reference[rate:]))
+    found = leakage_db(estimate=estimate, reference=reference, mixture=mixture, sample_rate=rate)
+    assert found == pytest.approx(-20.0)
+    silent = leakage_db(estimate=reference, reference=reference, mixture=mixture, sample_rate=rate)
+    assert silent == -math.inf
+    everywhere = np.sin(np.arange(rate))
+    assert math.isnan(leakage_db(estimate=everywhere, reference=everywhere, mixture=everywhere, sample_rate=rate))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,3 +98,37 @@ def test_accelerate_launch_with_two_processes_equals_one_with_twice_the_batch(ma
     # Adam turns the sign of a gradient near 0 into a whole step: after four of them, the small differences have grown.
     assert difference(one["weights"], two["weights"]) < 1e-3
     assert difference(one["averaged"], two["averaged"]) < 1e-3
+
+
+def test_batch_norms_of_any_dimension_still_work_once_training_is_over() -> None:
+    from majl_cli.training.distributed import share_batch_norms
+
+    for norm, shape in ((torch.nn.BatchNorm1d, (2, 3, 5)), (torch.nn.BatchNorm2d, (2, 3, 5, 4))):
+        module = torch.nn.Sequential(norm(3)).eval()
+        expected = module(torch.ones(shape))
+        share_batch_norms(module)
+        assert torch.equal(module(torch.ones(shape)), expected)
+
+
+@pytest.mark.slow
+def test_processes_that_are_interrupted_stop_at_one_step_and_go_on(manifest: Path, tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes at different moments, and some twice: the launcher passes it on."""
+    run = tmp_path / "run"
+    command = [*TORCHRUN, "-m", "majl_cli", "train-stage1", "--config", "tiny", "--manifest", str(manifest)]
+    command += ["--out", str(run), "--device", "cpu", "--threads", "1", "--quiet", "--set", "loop.precision=no"]
+    settings = ["--set", "loop.steps=2000", "--set", "loop.validate_every=2000", "--set", "loop.save_every=2000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, *settings], stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    while not ((run / "log.jsonl").exists() and (run / "log.jsonl").read_text().count("\n") >= 3):
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    assert 3 <= state["step"] < 2000, errors[-2000:]
+    more = ["--set", f"loop.steps={state['step'] + 1}"]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"] == state["step"] + 1
