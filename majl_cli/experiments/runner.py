@@ -21,10 +21,10 @@ from typing import Any
 import tomli_w
 
 from majl_cli.config import merge, to_dict
-from majl_cli.data.manifest import Track
+from majl_cli.data.manifest import Track, read_manifest
 from majl_cli.data.sources import load_tracks
 from majl_cli.device import make_runtime
-from majl_cli.errors import DataError, TrainingError
+from majl_cli.errors import Cancelled, DataError, TrainingError
 from majl_cli.evaluation import TrackScores, evaluate_tracks
 from majl_cli.experiments.plans import STAGE1, Arm, Plan
 from majl_cli.experiments.tasks import Task, run_tasks
@@ -63,7 +63,7 @@ class Runner:
         self.project, self.effort, self.tell = project, effort, tell
         self.folder = project.experiments / f"budget-{effort.budget:g}"
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._stopped = threading.Event()
+        self._lock, self._stopped = threading.Lock(), False
 
     def run(self, plan: Plan) -> None:
         """Bring every arm of the plan, and what it needs, to its scores. Raises MajlError."""
@@ -119,9 +119,10 @@ class Runner:
 
     def config(self, arm: Arm, seed: int) -> dict[str, Any]:
         """The fully resolved settings of an arm."""
+        cls = Stage1Config if arm.stage == 1 else Stage2Config
         base = to_dict(
             resolve_config(
-                Stage1Config if arm.stage == 1 else Stage2Config,
+                cls,
                 None,
                 [f"seed={seed}", f"device={self.effort.device}"],
                 project=self.project,
@@ -130,7 +131,7 @@ class Runner:
         )
         loop = base["loop"]
         scaled = {key: max(1, round(loop[key] * self.effort.budget)) for key in SCALED}
-        config = merge(merge(base, {"loop": scaled}), arm.settings)
+        config = merge(merge(base, {"loop": scaled}), arm.settings, cls)
         if arm.th is not None:
             kept = str((self.arm_folder(arm, seed) / KEPT_FILE).resolve())
             config["data"]["manifests"] = [*config["data"].get("manifests", []), kept]
@@ -142,12 +143,19 @@ class Runner:
         command += ["--config", str(folder / "arm.toml"), "--out", str(folder / "run")]
         command += ["--threads", str(self.effort.threads)] if self.effort.threads else []
         with (folder / "train.log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-            self._processes.add(process)
+            before = log.tell()
+            with self._lock:
+                if self._stopped:
+                    raise Cancelled("stopped")
+                # A session of its own: Ctrl-C in the terminal would reach it too, and the second signal, of _stop,
+                # would kill it before its state is saved.
+                process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                self._processes.add(process)
             code = process.wait()
-            self._processes.discard(process)
+            with self._lock:
+                self._processes.discard(process)
         if code:
-            text = (folder / "train.log").read_text(encoding="utf-8", errors="replace")
+            text = (folder / "train.log").read_bytes()[before:].decode("utf-8", errors="replace")
             reason = next((line for line in reversed(text.splitlines()) if "error" in line.lower()), "no message")
             raise TrainingError(
                 f"{arm.name}: training ended with code {code}: {reason.removeprefix('error: ')}",
@@ -156,16 +164,16 @@ class Runner:
 
     def _label(self, seed: int) -> None:
         """The pseudo-labels of the Stage I arm of this seed."""
-        out = self.pseudolabels(seed)
-        if (out / MANIFEST_FILE).exists():
-            return
-        start = time.monotonic()
+        out, start = self.pseudolabels(seed), time.monotonic()
         tracks = load_data(self.config(STAGE1, seed))
-        model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
-        calibration = calibrate(model, [track for track in tracks if track.split == "validation"], out)
         single = [track for track in tracks if track.split == "train" and track.labels in KIND_OF_LABELS]
         if not single:
             raise DataError("no mss or pe track to label", "give tracks that have stems alone, or pitch alone")
+        manifest = out / MANIFEST_FILE
+        if manifest.exists() and {track.id for track in single} <= {track.id for track in read_manifest(manifest)}:
+            return
+        model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
+        calibration = calibrate(model, [track for track in tracks if track.split == "validation"], out)
         result = pseudolabel(model, single, out, calibration=calibration)
         if result.failed:
             first = result.failed[0]
@@ -183,8 +191,10 @@ class Runner:
         return list(zip(rows, chosen, strict=True))
 
     def _stop(self) -> None:
-        for process in list(self._processes):
-            process.terminate()  # it saves its state first
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.terminate()  # it saves its state first
 
 
 def load_data(config: dict[str, Any]) -> list[Track]:
