@@ -115,7 +115,7 @@ def test_the_report_has_tables_scores_configurations_and_plots(
     assert sorted(path.relative_to(tmp_path / "report").as_posix() for path in written) == [
         "arms.png",
         "calibration.png",
-        *(f"configs/{name}.toml" for name in ("pipeline", "pipeline-more", "stage1", "stage2")),
+        *(f"configs/{name}.toml" for name in ("pipeline-more", "pipeline", "stage1", "stage2")),
         "report.md",
         "scores.csv",
     ]
@@ -154,7 +154,11 @@ def test_ctrl_c_in_a_terminal_saves_the_training_at_work(project: Path) -> None:
     project.write_text(text)
     command = [sys.executable, "-m", "majl_cli", "experiment", "baseline", "--project", str(project)]
     process = subprocess.Popen(
-        [*command, "--threads", "1", "--device", "cpu"], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "--threads", "1", "--device", "cpu"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     )
     run = project.parent / "runs" / "experiments" / "budget-1" / "stage1" / "seed-0" / "run"
     deadline = time.monotonic() + 120
