@@ -183,9 +183,10 @@ def _plots(runner: Runner, plan: Plan, arms: Sequence[ArmScores]) -> dict[str, C
         for metric in ("sdr_gain", "rpa"):
             intervals = {arm.th: arm_interval(scores, metric) for arm, scores in zip(plan.arms, arms, strict=True)}
             points = {float(th): x for th, x in intervals.items() if isinstance(th, float) and x is not None}
-            plots[f"threshold-{metric}.png"] = partial(
-                plot_threshold, points, metric=metric, auto=float(np.mean(chosen)), title=plan.title
-            )
+            if points:
+                plots[f"threshold-{metric}.png"] = partial(
+                    plot_threshold, points, metric=metric, auto=float(np.mean(chosen)), title=plan.title
+                )
     return plots
 
 

@@ -12,63 +12,23 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from songs import SONGS, pseudo_labelled, write_project
+from songs import write_project
+from untrained import ALL, runner_of
 
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
 from majl_cli.errors import Cancelled, DataError, TrainingError
-from majl_cli.evaluation import TrackScores
 from majl_cli.experiments import runner as module
 from majl_cli.experiments.plans import BASELINE, DWHS, PLANS, STAGE1, STAGE2, THRESHOLD, Arm, Plan
-from majl_cli.experiments.runner import SCORES_FILE, Effort, Runner, held_out
+from majl_cli.experiments.runner import SCORES_FILE, Runner, held_out
 from majl_cli.experiments.summary import summarise
-from majl_cli.project import read_project
 from majl_cli.pseudolabel.generate import Outcome, PseudoLabels
 
-ALL = {**SONGS, "test/a": "full", "test/b": "full"}
 PIPELINE, PIPELINE_MORE = BASELINE.arms[:2]
 KEEPS_ALL = dataclasses.replace(STAGE2, th=0.0)
-
-
-class Untrained(Runner):
-    """Remembers what would be trained, labels by hand (confidence 0.9), and scores the same everywhere."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.trained: list[str] = []
-
-    def _train(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
-        self.trained.append(f"{arm.name}/{config['seed']}")
-        for manifest in config["data"].get("manifests", []):
-            assert read_manifest(Path(manifest)), "filtered before it is trained on"
-
-    def _label(self, seed: int) -> None:
-        out = self.pseudolabels(seed)
-        single = [track for track in stems_folder(self.project.folder / "songs") if track.labels in ("mss", "pe")]
-        write_manifest(_made(out) / "manifest.jsonl", [pseudo_labelled(track, out) for track in single])
-        self.trained.append(f"labels/{seed}")
-
-    def _evaluate(self, checkpoint: Path, tracks: Any) -> list[tuple[TrackScores, Track]]:
-        return [(TrackScores(id=t.id, seconds=1.0, sdr=2.0, mixture_sdr=1.0), t) for t in held_out(tracks)]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return write_project(tmp_path / "project", songs=ALL)
-
-
-def runner_of(file: Path, kind: type[Runner] = Untrained, lines: list[str] | None = None, **effort: Any) -> Any:
-    told = [] if lines is None else lines
-    return kind(read_project(file), Effort(**{"device": "cpu", "threads": 1, **effort}), tell=told.append)
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -295,7 +255,8 @@ def test_a_track_that_could_not_be_labelled_is_not_forgotten_by_the_next_start(
         asked.append(len(tracks))
         good = [track for track in tracks if track.id not in broken]
         bad = [Outcome(track=t, error=DataError("no audio", "mend it")) for t in tracks if t.id in broken]
-        write_manifest(_made(out) / "manifest.jsonl", good)
+        out.mkdir(parents=True, exist_ok=True)
+        write_manifest(out / "manifest.jsonl", good)
         return PseudoLabels(tracks=good, failed=bad)
 
     monkeypatch.setattr(module, "pseudolabel", label)
