@@ -6,6 +6,7 @@ checked when a stage's configuration is built from them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,8 +67,8 @@ class ExperimentSettings:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(f"experiment.seeds {self.seeds} is too small", "use 1 or more")
-        if self.budget <= 0:
-            raise ConfigError(f"experiment.budget {self.budget} is too small", "use a number above 0")
+        if not 0 < self.budget < math.inf:
+            raise ConfigError(f"experiment.budget {self.budget} will not do", "use a number above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +31,7 @@ def experiment(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for the report.", show_default="experiments/NAME in the project's runs"),
+        typer.Option("--out", help="Folder for the report.", show_default="report-NAME beside the arms' folders"),
     ] = None,
     device: DeviceOption = "auto",
     json: JsonOption = False,
@@ -50,7 +51,7 @@ def experiment(
     if found is None:
         raise UsageError(f"no {FILE_NAME} here or above", "start with majl init, or give --project FILE")
     budget = found.experiment.budget if budget is None else budget
-    if budget <= 0:
+    if not 0 < budget < math.inf:
         raise UsageError(f"--budget {budget:g}", "use a number above 0")
     effort = Effort(seeds=seeds or found.experiment.seeds, budget=budget, jobs=jobs, threads=threads, device=device)
     runner, plan = Runner(found, effort, tell=console.note), PLANS[name]

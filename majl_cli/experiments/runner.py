@@ -21,7 +21,7 @@ from typing import Any
 import tomli_w
 
 from majl_cli.config import build, merge, read_toml, to_dict
-from majl_cli.data.manifest import Track
+from majl_cli.data.manifest import Track, read_manifest
 from majl_cli.data.sources import load_tracks
 from majl_cli.device import make_runtime
 from majl_cli.errors import Cancelled, ConfigError, DataError, TrainingError
@@ -33,15 +33,15 @@ from majl_cli.inference.session import Model
 from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.project import Project
 from majl_cli.pseudolabel.calibrate import calibrate
-from majl_cli.pseudolabel.filter_report import KEPT_FILE, filter_folder
-from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE
+from majl_cli.pseudolabel.filter_report import FILTER_FILE, KEPT_FILE, filter_folder
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, read_json
 from majl_cli.pseudolabel.generate import pseudolabel
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
 from majl_cli.training.stage2 import Stage2Config
-from majl_cli.training.stage_config import StageConfig
+from majl_cli.training.stage_config import StageConfig, without_paths
 
-ARM_FILE, SCORES_FILE = "arm.toml", "scores.json"
+ARM_FILE, SCORES_FILE, NOTHING_FILE = "arm.toml", "scores.json", "nothing-kept.txt"
 SCALED = ("steps", "warmup_steps", "validate_every", "save_every")
 
 
@@ -64,7 +64,7 @@ class Runner:
         self.project, self.effort, self.tell = project, effort, tell
         self.folder = project.experiments / f"budget-{effort.budget:g}"
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._stopped = threading.Event()
+        self._lock, self._stopped = threading.Lock(), False
 
     def run(self, plan: Plan) -> None:
         """Bring every arm of the plan, and what it needs, to its scores. Raises MajlError."""
@@ -73,6 +73,8 @@ class Runner:
             arms = list(plan.arms)
             if any(arm.th is not None for arm in arms) and STAGE1 not in arms:
                 arms.insert(0, STAGE1)
+            for arm in arms:
+                self._check_same(arm, seed)
             tasks += self._tasks(arms, seed)
         run_tasks(tasks, jobs=self.effort.jobs, stop=self._stop)
 
@@ -95,21 +97,14 @@ class Runner:
 
     def _run_arm(self, arm: Arm, seed: int) -> None:
         folder, config = self.arm_folder(arm, seed), self.config(arm, seed)
-        self._check_same(arm, config, folder)
-        if (folder / SCORES_FILE).exists():
+        if (folder / SCORES_FILE).exists() or (folder / NOTHING_FILE).exists():
             self.tell(f"{arm.name}, seed {seed}: done before")
             return
         start = time.monotonic()
-        if arm.th is not None:
-            kept = filter_folder(
-                self.pseudolabels(seed),
-                th=None if arm.th == "auto" else float(arm.th),
-                precision=self.project.filter.precision,
-                out=folder,
-            )
-            self.tell(f"{arm.name}, seed {seed}: th {kept.result.th:g} keeps {kept.result.kept.hours:.2f} h")
+        if arm.th is not None and not self._filter(arm, seed):
+            return
         self._train(arm, config, folder)
-        rows = self._evaluate(folder / "run" / "best", load_data(config))
+        rows = self._evaluate(folder / "run" / "best", load_data(config), config["model"]["target"])
         write_text(folder / SCORES_FILE, json.dumps([row_of(row, track) for row, track in rows], indent=1) + "\n")
         gained = [row.sdr - row.mixture_sdr for row, _ in rows if row.sdr is not None and row.mixture_sdr is not None]
         rpa = [row.melody.rpa for row, _ in rows if row.melody is not None and math.isfinite(row.melody.rpa)]
@@ -118,14 +113,28 @@ class Runner:
             f"RPA {100 * sum(rpa) / max(1, len(rpa)):.1f} %, {(time.monotonic() - start) / 60:.1f} min"
         )
 
-    def _check_same(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
+    def _filter(self, arm: Arm, seed: int) -> bool:
+        """Keep the arm's pseudo-labels. An arm that would keep none is done with: that is its result."""
+        folder, th = self.arm_folder(arm, seed), None if arm.th == "auto" else float(arm.th or 0.0)
+        try:
+            kept = filter_folder(self.pseudolabels(seed), th=th, precision=self.project.filter.precision, out=folder)
+        except DataError as error:
+            write_text(folder / NOTHING_FILE, error.message + "\n")
+            self.tell(f"{arm.name}, seed {seed}: {error.message}")
+            return False
+        self.tell(f"{arm.name}, seed {seed}: th {kept.result.th:g} keeps {kept.result.kept.hours:.2f} h")
+        return True
+
+    def _check_same(self, arm: Arm, seed: int) -> None:
         """Raise ConfigError where the arm was run, or begun, with settings that are not those of now."""
-        path = folder / ARM_FILE
-        if not path.exists():
-            return
-        cls = _config_class(arm)
-        before, now = to_dict(build(cls, read_toml(path))), to_dict(build(cls, config))
-        changed = [table for table in {**before, **now} if before.get(table) != now.get(table)]
+        folder = self.arm_folder(arm, seed)
+        changed = []
+        if (folder / ARM_FILE).exists():
+            before, now = _comparable(arm, read_toml(folder / ARM_FILE)), _comparable(arm, self.config(arm, seed))
+            changed = [table for table in {**before, **now} if before.get(table) != now.get(table)]
+        if arm.th == "auto" and (folder / FILTER_FILE).exists():
+            wanted = read_json(folder / FILTER_FILE).get("precision_wanted")
+            changed += ["filter"] if wanted != self.project.filter.precision else []
         if changed:
             raise ConfigError(
                 f"{folder}: was run with other settings in: {', '.join(changed)}",
@@ -134,9 +143,10 @@ class Runner:
 
     def config(self, arm: Arm, seed: int) -> dict[str, Any]:
         """The fully resolved settings of an arm."""
+        cls = _config_class(arm)
         base = to_dict(
             resolve_config(
-                _config_class(arm),
+                cls,
                 None,
                 [f"seed={seed}", f"device={self.effort.device}"],
                 project=self.project,
@@ -145,7 +155,7 @@ class Runner:
         )
         loop = base["loop"]
         scaled = {key: max(1, round(loop[key] * self.effort.budget)) for key in SCALED}
-        config = merge(merge(base, {"loop": scaled}), arm.settings)
+        config = merge(merge(base, {"loop": scaled}), arm.settings, cls)
         if arm.th is not None:
             kept = str((self.arm_folder(arm, seed) / KEPT_FILE).resolve())
             config["data"]["manifests"] = [*config["data"].get("manifests", []), kept]
@@ -154,17 +164,23 @@ class Runner:
     def _train(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
         write_text(folder / ARM_FILE, tomli_w.dumps(config))
         command = [sys.executable, "-m", "majl_cli", f"train-stage{arm.stage}", "--quiet"]
+        command += ["--project", str(self.project.file)]
         command += ["--config", str(folder / ARM_FILE), "--out", str(folder / "run")]
         command += ["--threads", str(self.effort.threads)] if self.effort.threads else []
         with (folder / "train.log").open("ab") as log:
-            self._go_on()
-            # A session of its own: Ctrl-C comes here alone, and from here one signal, upon which it saves its state.
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-            self._processes.add(process)
+            before = log.tell()
+            with self._lock:
+                if self._stopped:
+                    raise Cancelled("stopped")
+                # A session of its own: Ctrl-C in the terminal would reach it too, and the second signal, of _stop,
+                # would kill it before its state is saved.
+                process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                self._processes.add(process)
             code = process.wait()
-            self._processes.discard(process)
+            with self._lock:
+                self._processes.discard(process)
         if code:
-            text = (folder / "train.log").read_text(encoding="utf-8", errors="replace")
+            text = (folder / "train.log").read_bytes()[before:].decode("utf-8", errors="replace")
             reason = next((line for line in reversed(text.splitlines()) if "error" in line.lower()), "no message")
             raise TrainingError(
                 f"{arm.name}: training ended with code {code}: {reason.removeprefix('error: ')}",
@@ -173,17 +189,17 @@ class Runner:
 
     def _label(self, seed: int) -> None:
         """The pseudo-labels of the Stage I arm of this seed."""
-        out = self.pseudolabels(seed)
-        if (out / MANIFEST_FILE).exists():
-            return
-        start = time.monotonic()
+        out, start = self.pseudolabels(seed), time.monotonic()
         tracks = load_data(self.config(STAGE1, seed))
-        model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
-        validation = [track for track in tracks if track.split == "validation"]
-        calibration = calibrate(model, validation, out, listener=self._go_on)
         single = [track for track in tracks if track.split == "train" and track.labels in KIND_OF_LABELS]
         if not single:
             raise DataError("no mss or pe track to label", "give tracks that have stems alone, or pitch alone")
+        manifest = out / MANIFEST_FILE
+        if manifest.exists() and {track.id for track in single} <= {track.id for track in read_manifest(manifest)}:
+            return
+        model = self._model(self.arm_folder(STAGE1, seed) / "run" / "best")
+        validation = [track for track in tracks if track.split == "validation"]
+        calibration = calibrate(model, validation, out, listener=self._go_on)
         result = pseudolabel(model, single, out, calibration=calibration, listener=self._go_on)
         if result.failed:
             first = result.failed[0]
@@ -195,20 +211,27 @@ class Runner:
         runtime = make_runtime(self.effort.device, "float32", self.effort.threads, joint)
         return Model(joint, info, runtime)
 
-    def _evaluate(self, checkpoint: Path, tracks: Sequence[Track]) -> list[tuple[TrackScores, Track]]:
-        chosen = held_out(tracks)
-        rows = evaluate_tracks(self._model(checkpoint), chosen, on_row=self._go_on)
+    def _evaluate(self, checkpoint: Path, tracks: Sequence[Track], target: str) -> list[tuple[TrackScores, Track]]:
+        chosen = held_out(tracks, target)
+        rows = evaluate_tracks(self._model(checkpoint), chosen, target=target, on_row=self._go_on)
         return list(zip(rows, chosen, strict=True))
 
     def _go_on(self, *_: Any) -> None:
         """Called between the parts of the work. Raises Cancelled once it is to end."""
-        if self._stopped.is_set():
+        if self._stopped:
             raise Cancelled("interrupted")
 
     def _stop(self) -> None:
-        self._stopped.set()
-        for process in list(self._processes):
-            process.terminate()  # it saves its state first
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.terminate()  # it saves its state first
+
+
+def _comparable(arm: Arm, values: dict[str, Any]) -> dict[str, Any]:
+    """The settings that scores depend on: not where they are computed, nor where the project lies."""
+    settings = without_paths(to_dict(build(_config_class(arm), values)))
+    return {key: value for key, value in settings.items() if key not in ("device", "licence", "tensorboard")}
 
 
 def _config_class(arm: Arm) -> type[StageConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +13,9 @@ import numpy as np
 import tomli_w
 
 from majl_cli.config import read_toml
-from majl_cli.errors import DependencyError
+from majl_cli.errors import DataError, DependencyError
 from majl_cli.experiments.plans import Arm, Plan
-from majl_cli.experiments.runner import ARM_FILE, SCORES_FILE, Runner
+from majl_cli.experiments.runner import ARM_FILE, NOTHING_FILE, SCORES_FILE, Runner
 from majl_cli.files import write_text
 from majl_cli.pseudolabel.filter_report import FILTER_FILE
 from majl_cli.pseudolabel.folder import read_json
@@ -30,14 +31,16 @@ CALIBRATION_BINS = 15
 
 
 def summarise(runner: Runner, plan: Plan, out: Path) -> list[Path]:
-    """Write ``out``: report.md, scores.csv, configs/, and plots where matplotlib is there. All arms must be done."""
+    """Write ``out``: report.md, scores.csv, configs/, and plots where matplotlib is there. All arms must be done.
+
+    An arm whose filter kept nothing, of any seed, is named and left out. Raises DataError if no arm is left."""
+    plan, nothing = _with_scores(runner, plan)
     arms = [arm_scores(runner, plan, arm) for arm in plan.arms]
     written = [out / REPORT, out / "scores.csv"]
-    parts = [f"# {plan.title}\n", _made_with(runner, plan), "## Scores\n", scores_table(arms, metrics=SHOWN)]
-    parts += [
-        "## Differences\n",
-        differences_table(arms, reference=plan.reference, metrics=SHOWN),
-    ]
+    parts = [f"# {plan.title}\n", _made_with(runner, plan), *nothing]
+    parts += ["## Scores\n", scores_table(arms, metrics=SHOWN)]
+    if len(arms) > 1:
+        parts += ["## Differences\n", differences_table(arms, reference=plan.reference, metrics=SHOWN)]
     if any(arm.th is not None for arm in plan.arms):
         parts += [
             "## What the filter kept\n",
@@ -61,6 +64,20 @@ def summarise(runner: Runner, plan: Plan, out: Path) -> list[Path]:
             runner.tell(f"no {name}: {error.message} ({error.hint})")
             break
     return written
+
+
+def _with_scores(runner: Runner, plan: Plan) -> tuple[Plan, list[str]]:
+    """The plan without the arms whose filter kept nothing, and what to say of them."""
+    left, nothing = [], []
+    for arm in plan.arms:
+        notes = [runner.arm_folder(arm, seed) / NOTHING_FILE for seed in range(runner.effort.seeds)]
+        said = [path.read_text(encoding="utf-8").strip() for path in notes if path.exists()]
+        nothing += [f"Left out: {plan.label(arm)}: {said[0]}.\n"] if said else []
+        left += [] if said else [arm]
+    if not left:
+        raise DataError("no arm has scores: the filter kept nothing of any", "train Stage I longer: raise --budget")
+    reference = plan.reference if any(arm.name == plan.reference for arm in left) else left[0].name
+    return dataclasses.replace(plan, arms=tuple(left), reference=reference), nothing
 
 
 def arm_scores(runner: Runner, plan: Plan, arm: Arm) -> ArmScores:
@@ -123,7 +140,8 @@ def _calibration_table(runner: Runner) -> str:
                 "–" if part[key] is None else f"{part[key]:.3f}"
                 for key in ("ece_before", "ece_after", "ece_cross_validated")
             )
-            told = f"{report['temperature']:.2f} | {part['frames']} | {part['share_right']:.1%}"
+            right = "–" if part["share_right"] is None else f"{part['share_right']:.1%}"
+            told = f"{report['temperature']:.2f} | {part['frames']} | {right}"
             lines.append(f"| {seed} | {kind} | {told} | {errors} |")
     return (
         "\n".join(lines)
@@ -186,9 +204,10 @@ def _plots(runner: Runner, plan: Plan, arms: Sequence[ArmScores]) -> dict[str, C
             known = {th: interval for th, interval in intervals.items() if interval is not None}
             auto = (float(np.mean(chosen)), known["auto"]) if "auto" in known else None
             points = {float(th): interval for th, interval in known.items() if isinstance(th, float)}
-            plots[f"threshold-{metric}.png"] = partial(
-                plot_threshold, points, metric=metric, auto=auto, title=plan.title
-            )
+            if points:
+                plots[f"threshold-{metric}.png"] = partial(
+                    plot_threshold, points, metric=metric, auto=auto, title=plan.title
+                )
     return plots
 
 

@@ -27,6 +27,7 @@ def run_tasks(tasks: Sequence[Task], *, jobs: int, stop: Callable[[], None]) -> 
         try:
             while waiting or running:
                 ready = [task for task in waiting if done.issuperset(task.needs)]
+                assert ready or running, f"{waiting[0].name} needs what there is not: {', '.join(waiting[0].needs)}"
                 for task in ready[: jobs - len(running)]:
                     waiting.remove(task)
                     running[pool.submit(task.do)] = task
