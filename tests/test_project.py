@@ -139,7 +139,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, message: str,
     [
         ("[train.loop]\nstepz = 1", "majl.toml: unknown key 'train.loop.stepz'", "did you mean steps?"),
         ("[stage1]\nsede = 1", "majl.toml: unknown key 'stage1.sede'", "did you mean seed?"),
-        ("[train]\npreset = 'tinny'", "tinny: no such file or preset", "presets: tiny"),
+        ("[train]\npreset = 'tinny'", "tinny: no such file or preset", "presets: paper-small, tiny"),
         ("[train]\nloop = 3", "wrong value", "documentation"),
         ("[train]\ndata = 3", "wrong value", "documentation"),
         ("[train.data]\nfolders = 'stems=songs'", "wrong value", "documentation"),

@@ -127,7 +127,7 @@ def test_an_existing_file_is_kept_without_force(majl, folder):
         (["--data", "mir-1k=songs"], "songs: no folder Wavfile"),
         (["--data", "stems=absent"], "absent: there is no such folder"),
         (["--manifest", "absent.jsonl"], "there is no such manifest"),
-        (["--preset", "tinny"], "tinny: no such preset\nhint: presets: tiny"),
+        (["--preset", "tinny"], "tinny: no such preset\nhint: presets: paper-small, tiny"),
         (["--out", "songs/train/a/vocals.wav/majl.toml"], "is not a folder"),
     ],
 )
