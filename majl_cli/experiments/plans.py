@@ -56,8 +56,9 @@ def _weighted(variant: str, **settings: float) -> Arm:
     return Arm(name=f"stage2-{variant}", label=variant, stage=2, settings={"weighting": weighting}, th=0.7)
 
 
-STAGE1 = Arm(name="stage1", label="Stage I: joint, fully labelled data", stage=1)
-STAGE2 = Arm(name="stage2", label="Stage II: MAJL", stage=2, th=0.7)
+MAJL = {"weighting": {"variant": "dwhs"}}
+STAGE1 = Arm(name="stage1", label="Stage I: joint, fully labelled data", stage=1, settings=MAJL)
+STAGE2 = Arm(name="stage2", label="Stage II: MAJL", stage=2, settings=MAJL, th=0.7)
 BASELINE = Plan(
     name="baseline",
     title="Pipeline, Stage I and Stage II",
@@ -97,7 +98,7 @@ THRESHOLD = Plan(
     title="The filter's threshold, in Stage II",
     reference="stage2",
     arms=tuple(
-        STAGE2 if th == 0.7 else Arm(name=f"stage2-th-{th}", label=f"th {th}", stage=2, th=th)
+        STAGE2 if th == 0.7 else Arm(name=f"stage2-th-{th}", label=f"th {th}", stage=2, settings=MAJL, th=th)
         for th in (0.5, 0.6, 0.7, 0.8, 0.9, "auto")
     ),
     labels={"stage2": "th 0.7"},
