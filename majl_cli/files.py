@@ -1,15 +1,19 @@
-"""Writing files whole or not at all: under a temporary name first, and with errors that say what to do."""
+"""Writing files whole or not at all, under a temporary name first, with errors that say what to do; and locks, so
+that two processes do not write to one folder."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from majl_cli.errors import AudioError
+from majl_cli.errors import AudioError, MajlError
+
+LOCK_FILE = ".majl.lock"
 
 
 def aside_path(path: Path) -> Path:
@@ -42,3 +46,53 @@ def write_errors_explained(path: Path) -> Iterator[None]:
         else:
             what, hint = f"cannot be written: {error.strerror or error}", "choose another folder, or a shorter name"
         raise AudioError(f"{path}: {what}", hint) from error
+
+
+@contextmanager
+def locked(folder: Path, what: str = "at work", *, name: str = LOCK_FILE, wait: bool = False) -> Iterator[None]:
+    """Hold the lock ``name`` of ``folder``, which is made where it is missing; it ends with the block or the process.
+
+    ``wait`` for another process to release it, or raise MajlError saying ``what`` that one does. The lock file stays:
+    were it removed, two processes could hold two files of that name. Without locks (Windows, some network drives)
+    nothing is held. Raises AudioError if the folder cannot be written to.
+    """
+    path = folder / name
+    with write_errors_explained(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _lock(descriptor, wait):
+            hint = "wait for it, or use another folder"
+            raise MajlError(f"another process is {what} here: {folder}", hint)
+        try:
+            yield
+        finally:
+            _unlock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: bool) -> bool:
+    """False if another holds the lock; True also where there are no locks."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    """Release the lock even where a forked child still has the descriptor."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
