@@ -8,7 +8,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from majl_cli.errors import AudioError, MajlError
@@ -59,17 +59,22 @@ def locked(folder: Path, what: str = "at work", *, name: str = LOCK_FILE, wait: 
     path = folder / name
     with write_errors_explained(path):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        held = [os.open(path, os.O_RDWR | os.O_CREAT, 0o666)]
+
+    def release() -> None:
+        while held:
+            os.close(held.pop())
+
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=release)  # a worker that outlives its parent must not hold the lock
     try:
-        if not _lock(descriptor, wait):
-            hint = "wait for it, or use another folder"
-            raise MajlError(f"another process is {what} here: {folder}", hint)
-        try:
-            yield
-        finally:
-            _unlock(descriptor)
+        with write_errors_explained(path):
+            free = _lock(held[0], wait)
+        if not free:
+            raise MajlError(f"another process is {what} here: {folder}", "wait for it, or use another folder")
+        yield
     finally:
-        os.close(descriptor)
+        release()
 
 
 def _lock(descriptor: int, wait: bool) -> bool:
@@ -86,13 +91,3 @@ def _lock(descriptor: int, wait: bool) -> bool:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
             raise
     return True
-
-
-def _unlock(descriptor: int) -> None:
-    """Release the lock even where a forked child still has the descriptor."""
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

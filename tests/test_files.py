@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +65,36 @@ def test_waiting_for_a_lock_gets_it_after_the_other_process(tmp_path: Path) -> N
             pass
     finally:
         process.communicate()
+
+
+@needs_locks
+def test_a_forked_child_does_not_hold_the_lock_of_its_parent(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from pathlib import Path
+from majl_cli.files import locked
+with locked(Path(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        print("begun", flush=True)
+        time.sleep(60)
+    print(child, flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), 9)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    lines = {process.stdout.readline().strip() for _ in range(2)}
+    child = int((lines - {"begun"}).pop())
+    process.stdin.close()
+    process.wait()
+    os.kill(child, 0)  # it lives
+    with locked(tmp_path):
+        pass
+    os.kill(child, signal.SIGKILL)
+    process.stdout.close()
 
 
 def test_a_folder_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
