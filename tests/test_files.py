@@ -76,7 +76,6 @@ from majl_cli.files import locked
 with locked(Path(sys.argv[1])):
     child = os.fork()
     if child == 0:
-        print("begun", flush=True)
         time.sleep(60)
     print(child, flush=True)
     sys.stdin.read()
@@ -86,8 +85,7 @@ with locked(Path(sys.argv[1])):
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None and process.stdout is not None
-    lines = {process.stdout.readline().strip() for _ in range(2)}
-    child = int((lines - {"begun"}).pop())
+    child = int(process.stdout.readline())
     process.stdin.close()
     process.wait()
     os.kill(child, 0)  # it lives
