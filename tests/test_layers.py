@@ -19,7 +19,8 @@ LAYERS = [
     {"models", "data", "metrics"},
     {"audio", "convert", "device", "resample"},
     {"project"},
-    {"config", "files", "containers"},
+    {"config"},
+    {"files", "containers"},
     {"errors"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

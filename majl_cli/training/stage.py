@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,7 @@ from majl_cli.data.manifest import LABELS, Track, accompaniment_stems, summary
 from majl_cli.device import make_runtime, resolve_device
 from majl_cli.errors import ConfigError, DataError, TrainingError
 from majl_cli.evaluation import evaluate_tracks, mean_scores
+from majl_cli.files import locked
 from majl_cli.inference.session import Model
 from majl_cli.models.checkpoint import CheckpointInfo, save_checkpoint
 from majl_cli.models.joint import JointModel
@@ -115,9 +117,17 @@ class Stage:
         self.validation = self._validation_tracks()
 
     def train(self, listener: Listener = lambda record: None) -> dict[str, Any]:
-        """Train to the last step, going on from the run folder if it has a state; returns a summary."""
+        """Train to the last step, going on from the run folder if it has a state; returns a summary. Raises MajlError
+        where another process is training in that folder."""
         self.run.mkdir(parents=True, exist_ok=True)
+        with locked(self.run, "training") if self.accelerator.is_main_process else nullcontext():
+            return self._train(listener)
+
+    def _train(self, listener: Listener) -> dict[str, Any]:
         self._check_same_config()
+        if self.accelerator.is_main_process:
+            for path in (self.run / "checkpoints").glob(".tmp-majl-*"):  # of a process that was killed
+                path.unlink()
         resumed = self.state.load(self.run)
         if resumed:
             logger.info("resumed at step %d", self.state.step)

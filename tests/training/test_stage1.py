@@ -23,6 +23,7 @@ from majl_cli.config import to_dict
 from majl_cli.data.manifest import Track
 from majl_cli.data.sources import load_tracks
 from majl_cli.errors import AudioError, ConfigError, DataError, MajlError, TrainingError
+from majl_cli.files import locked
 from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1, Stage1Config
@@ -320,3 +321,14 @@ def test_interrupted_run_saves_its_state_and_goes_on(corpus: Path, tmp_path: Pat
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["last.pt"]
     step = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"]
     assert step >= 1
+
+
+def test_a_run_folder_is_trained_in_by_one_process_at_a_time(corpus: Path, tmp_path: Path) -> None:
+    """And what a killed one left half-written is removed by the next."""
+    left = tmp_path / "run" / "checkpoints" / ".tmp-majl-1-0"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with locked(tmp_path / "run"), pytest.raises(MajlError, match="another process is training here"):
+        stage(corpus, tmp_path / "run", "loop.steps=1").train()
+    stage(corpus, tmp_path / "run", "loop.steps=1").train()
+    assert not left.exists()
