@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -152,6 +153,28 @@ def test_a_run_is_repeated_from_its_config_without_filtering(majl: Majl, project
     assert "filtered" not in done.err
     first, again = (read_toml(path / "config.toml") for path in (project / "runs" / "stage2", project / "again"))
     assert first == again
+
+
+def test_a_manifest_with_pseudo_labels_takes_the_place_of_the_projects(majl: Majl, project: Path) -> None:
+    pseudo = project / "runs" / "pseudolabels"
+    assert majl("filter", "--th", "0.5", "--no-png").code == 0
+    shutil.move(pseudo / "kept.jsonl", project / "mine.jsonl")
+    tracks = [dataclasses.replace(track, id=f"mine/{track.id}") for track in read_manifest(pseudo / "manifest.jsonl")]
+    write_manifest(project / "mine.jsonl", tracks)
+    (pseudo / "manifest.jsonl").rename(pseudo / "elsewhere.jsonl")
+    done = majl("train-stage2", "--manifest", "mine.jsonl", "--dry-run", "--set", "data.folders=[]")
+    assert done.code == 0, done.err
+    assert "filtered" not in done.err and not (pseudo / "kept.jsonl").exists()
+    (pseudo / "elsewhere.jsonl").rename(pseudo / "manifest.jsonl")
+    assert "filtered at th 0.7" in majl("train-stage2", "--manifest", "mine.jsonl", "--th", "0.7", "--dry-run").err
+
+
+def test_a_manifest_of_other_tracks_only_adds_to_the_projects(majl: Majl, project: Path) -> None:
+    full = [track for track in stems_folder(project / "songs") if track.labels == "full"]
+    write_manifest(project / "more.jsonl", [dataclasses.replace(track, id=f"more/{track.id}") for track in full])
+    done = majl("train-stage2", "--manifest", "more.jsonl", "--dry-run")
+    assert done.code == 0, done.err
+    assert "filtered at th 0.7" in done.err
 
 
 def test_fine_tuning_takes_stage_1_of_the_project_or_any_folder_whatever_its_name(majl: Majl, project: Path) -> None:
