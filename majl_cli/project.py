@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,8 @@ class DataPaths:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudolabelSettings:
-    """``jobs`` processes label at a time; ``npz`` keeps the posteriorgrams beside the labels."""
+    """``jobs`` tracks are labelled side by side, each in a thread; ``npz`` writes f0 and frequency (Hz), voicing and
+    confidence of each frame to a pitch.npz beside the labels."""
 
     jobs: int = 1
     npz: bool = False
@@ -76,7 +77,8 @@ class Project:
     """What a project file says, and where everything of a project is.
 
     ``train`` holds the settings of both stages: a ``preset`` (a name, or a TOML file) and the tables of a stage's
-    configuration; ``stage1`` and ``stage2`` have the same layout and go on top.
+    configuration; ``stage1`` and ``stage2`` have the same layout and go on top. In ``stage2``, an ``init`` of "stage1"
+    means the project's Stage I run.
     """
 
     folder: Path
@@ -101,11 +103,6 @@ class Project:
     @property
     def pseudolabels(self) -> Path:
         return self.runs / "pseudolabels"
-
-    @property
-    def kept(self) -> Path:
-        """The manifest of the pseudo-labels that passed the filter."""
-        return self.pseudolabels / "kept.jsonl"
 
     @property
     def stage2_run(self) -> Path:
@@ -154,7 +151,7 @@ def project_from(values: Mapping[str, Any], path: Path) -> Project:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", error.hint) from error
     data = absolute_data({"manifests": list(layout.data.manifests), "folders": layout.data.folders}, path.parent)
-    return Project(
+    project = Project(
         folder=path.parent,
         file_name=path.name,
         runs=Path(_absolute(layout.runs, path.parent)),
@@ -164,6 +161,10 @@ def project_from(values: Mapping[str, Any], path: Path) -> Project:
         experiment=layout.experiment,
         **tables,
     )
+    init = project.stage2.get("init")
+    if not isinstance(init, str):
+        return project
+    return replace(project, stage2={**project.stage2, "init": _absolute_init(init, project)})
 
 
 def absolute_data(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -237,6 +238,15 @@ def _stage_table(table: Mapping[str, Any], name: str, base: Path) -> dict[str, A
 def _absolute(item: str, base: Path) -> str:
     path = Path(item).expanduser() if item.startswith("~/") else Path(item)
     return str((base / path).resolve())
+
+
+def _absolute_init(init: str, project: Project) -> str:
+    """The checkpoint to fine-tune: "stage1" is the project's run; what is a path, or names a folder beside the file,
+    becomes absolute; other names, such as that of an embedded model, stay."""
+    if init == "stage1":
+        return str(project.stage1_run)
+    path = _absolute(init, project.folder)
+    return path if init and (len(Path(init).parts) > 1 or Path(path).is_dir()) else init
 
 
 def _absolute_folder(item: str, base: Path) -> str:

@@ -74,10 +74,9 @@ import os, sys, time
 from pathlib import Path
 from majl_cli.files import locked
 with locked(Path(sys.argv[1])):
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
         time.sleep(60)
-    print(child, flush=True)
     sys.stdin.read()
     os.kill(os.getpid(), 9)
 """

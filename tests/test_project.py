@@ -12,6 +12,7 @@ from majl_cli.errors import ConfigError, UsageError
 from majl_cli.project import FilterSettings, Project, find_project, read_project, stage_run
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config
+from majl_cli.training.stage2 import Stage2Config
 
 SETTINGS = """
 runs = "out"
@@ -66,7 +67,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert project.runs == tmp_path / "out"
     assert project.stage1_run == tmp_path / "out" / "stage1"
     assert project.stage2_run == tmp_path / "out" / "stage2"
-    assert project.kept == tmp_path / "out" / "pseudolabels" / "kept.jsonl"
+    assert project.pseudolabels == tmp_path / "out" / "pseudolabels"
     assert project.experiments == tmp_path / "out" / "experiments"
 
 
@@ -214,6 +215,24 @@ def test_options_of_a_module_go_when_another_is_named(tmp_path: Path) -> None:
     project = write(tmp_path, "[train]\npreset = 'tiny'\n[train.model.separation_options]\nwidths = [4, 6]\n")
     options = resolve(project).model.separation_options
     assert (options["widths"], options["sample_rate"]) == ([4, 6], 16000)
+
+
+@pytest.mark.parametrize(
+    ("init", "meant"),
+    [
+        ("stage1", "{}/runs/stage1"),
+        ("old/run", "{}/old/run"),
+        ("beside", "{}/beside"),
+        ("./beside", "{}/beside"),
+        ("majl-base", "majl-base"),
+        ("/elsewhere/run", "/elsewhere/run"),
+        ("", ""),
+    ],
+)
+def test_init_of_stage_2_is_a_run_seen_from_the_file_or_a_name(tmp_path: Path, init: str, meant: str) -> None:
+    (tmp_path / "beside").mkdir()
+    project = write(tmp_path, f'[stage2]\ninit = "{init}"')
+    assert resolve_config(Stage2Config, None, [], project=project, stage=2).init == meant.format(tmp_path)
 
 
 def test_run_folder_is_the_one_given_or_the_projects(tmp_path: Path) -> None:

@@ -108,15 +108,15 @@ SETTINGS = """\
 # Stage II alone, likewise. A third of its segments comes from each bucket, unless a table [stage2.data.buckets] gives
 # other shares to full, mss and pe.
 [stage2]
-# init = ""  # a run folder or checkpoint to fine-tune; empty: from scratch
+# init = ""  # a run folder or checkpoint to fine-tune, or "stage1", this project's; empty: from scratch
 
 [stage2.loop]
 # steps = 3000
 
 # majl pseudolabel: the Stage-I model adds stems to the bucket pe and pitch to the bucket mss.
 [pseudolabel]
-# jobs = 1  # processes
-# npz = false  # keep the posteriorgrams beside the labels
+# jobs = 1  # tracks side by side
+# npz = false  # pitch.npz beside the labels: f0, frequency, voicing and confidence of each frame
 
 # majl filter: keeps pseudo-labels of at least this confidence (0 to 1). "auto" takes the smallest threshold whose
 # labels reach the precision, the share of right frames, on held-out tracks of the bucket full.

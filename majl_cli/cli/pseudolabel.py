@@ -22,6 +22,7 @@ from majl_cli.cli.options import (
 from majl_cli.cli.pseudolabel_display import as_json, calibration_lines, print_failure, print_summary
 from majl_cli.cli.track_progress import TrackProgress
 from majl_cli.errors import Cancelled, DataError, UsageError
+from majl_cli.files import locked
 from majl_cli.project import FILE_NAME, PseudolabelSettings, find_project
 
 if TYPE_CHECKING:
@@ -102,20 +103,21 @@ def pseudolabel(
         )
     outcomes: list[Outcome] = []
     try:
-        calibration = NOT_CALIBRATED
-        if not uncalibrated:
-            with TrackProgress("calibrating", held_out, console) as bar:
-                calibration = calibrate(ready, held_out, out, jobs=jobs, listener=bar.done)
-        for line in calibration_lines(calibration):
-            console.result(line)
-        with TrackProgress("labelling", partly, console) as bar:
+        with locked(out, "labelling"):
+            calibration = NOT_CALIBRATED
+            if not uncalibrated:
+                with TrackProgress("calibrating", held_out, console) as bar:
+                    calibration = calibrate(ready, held_out, out, jobs=jobs, listener=bar.done)
+            for line in calibration_lines(calibration):
+                console.result(line)
+            with TrackProgress("labelling", partly, console) as bar:
 
-            def listen(outcome: Outcome) -> None:
-                outcomes.append(outcome)
-                print_failure(outcome)
-                bar.done(outcome.track, before=outcome.before)
+                def listen(outcome: Outcome) -> None:
+                    outcomes.append(outcome)
+                    print_failure(outcome)
+                    bar.done(outcome.track, before=outcome.before)
 
-            label_tracks(ready, partly, out, calibration=calibration, jobs=jobs, npz=npz, listener=listen)
+                label_tracks(ready, partly, out, calibration=calibration, jobs=jobs, npz=npz, listener=listen)
     except KeyboardInterrupt:
         raise Cancelled(f"interrupted; {out} goes on from here", "start the same command again") from None
     print_summary(outcomes, out / MANIFEST_FILE, console)

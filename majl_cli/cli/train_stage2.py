@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from majl_cli.cli.console import Console
+from majl_cli.cli.kept import kept_pseudo_labels
 from majl_cli.cli.options import (
     DataOption,
     DeviceOption,
@@ -15,8 +16,6 @@ from majl_cli.cli.options import (
     ManifestOption,
     ProjectOption,
     QuietOption,
-    filter_settings,
-    threshold_of,
 )
 from majl_cli.cli.training import (
     ConfigOption,
@@ -54,7 +53,7 @@ def train_stage2(
             "--th",
             metavar="TH|auto",
             help="Filter the pseudo-labels at this confidence, unless that is done already.",
-            show_default="the project's, or 0.7",
+            show_default="as filtered before; else the project's, or 0.7",
         ),
     ] = None,
     init: Annotated[
@@ -75,13 +74,18 @@ def train_stage2(
     """Train the joint model on fully labelled and pseudo-labelled tracks (Stage II), from scratch.
 
     In a project (majl init) no option is needed. Pseudo-labels that are not filtered yet, or at another threshold, are
-    filtered first. With --config alone, the tracks are those of its manifests, as they are.
+    filtered first. With --config alone, the tracks are those of its manifests, as they are. A --manifest with
+    pseudo-labelled tracks takes the place of the project's pseudo-labels.
     """
     found = find_project(project)
-    kept = []
-    if th is not None or pseudo is not None or (found is not None and config is None):
-        folder, settings = filter_settings(pseudo, project)
-        kept = [_filtered(folder, str(settings.threshold) if th is None else th, settings.precision, json or quiet)]
+    kept = kept_pseudo_labels(
+        pseudo=pseudo,
+        th=th,
+        project=project,
+        config=config,
+        manifests=manifest or [],
+        console=Console(json=False, quiet=json or quiet),
+    )
     if init == "stage1" and found is not None:
         init = str(found.stage1_run)
     run_stage(
@@ -103,18 +107,6 @@ def train_stage2(
             quiet=quiet,
         ),
     )
-
-
-def _filtered(folder: Path, th: str, precision: float, quiet: bool) -> Path:
-    """The manifest of what the filter keeps at ``th``."""
-    from majl_cli.pseudolabel.filter_report import kept_manifest
-
-    path, filtered = kept_manifest(folder, th=threshold_of(th), precision=precision)
-    if filtered is not None:
-        kept, given = filtered.result.kept, filtered.result.given
-        console = Console(json=False, quiet=quiet)
-        console.note(f"filtered at th {filtered.result.th:g}: kept {kept.hours:.2f} of {given.hours:.2f} h in {path}")
-    return path
 
 
 def _init(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -90,10 +91,19 @@ def frames_from_labels(labels: PitchLabels, frame_times: Floats) -> tuple[Floats
 
 
 def read_confidence(path: Path) -> tuple[Floats, Floats]:
-    """The confidence of pseudo-labels, ``time,confidence`` with a header line: times (N,) in s, values (N,)."""
-    rows = _numbers(path, delimiter=",", skip=1)
-    if rows.shape[1] != 2:
-        raise DataError(f"{path}: {rows.shape[1]} columns", "a confidence CSV has time and confidence")
+    """The confidence of pseudo-labels, ``time,confidence`` with a header line: rising times in s and values in [0, 1],
+    both (N,), N >= 1. Raises DataError."""
+    again = "run majl pseudolabel again"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*no data", category=UserWarning)  # an error below
+            rows: Floats = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable: {error}", again) from error
+    if not rows.size or rows.shape[1] != 2 or not (np.diff(rows[:, 0]) > 0).all():
+        raise DataError(f"{path}: not times and confidences", again)
+    if not ((rows[:, 1] >= 0) & (rows[:, 1] <= 1)).all():
+        raise DataError(f"{path}: a confidence outside [0, 1]", again)
     return rows[:, 0], rows[:, 1]
 
 

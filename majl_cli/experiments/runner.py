@@ -103,6 +103,7 @@ class Runner:
         start = time.monotonic()
         if arm.th is not None and not self._filter(arm, seed):
             return
+        write_text(folder / ARM_FILE, tomli_w.dumps(config))
         self._train(arm, config, folder)
         rows = self._evaluate(folder / "run" / "best", load_data(config), config["model"]["target"])
         write_text(folder / SCORES_FILE, json.dumps([row_of(row, track) for row, track in rows], indent=1) + "\n")
@@ -162,7 +163,6 @@ class Runner:
         return config
 
     def _train(self, arm: Arm, config: dict[str, Any], folder: Path) -> None:
-        write_text(folder / ARM_FILE, tomli_w.dumps(config))
         command = [sys.executable, "-m", "majl_cli", f"train-stage{arm.stage}", "--quiet"]
         command += ["--project", str(self.project.file)]
         command += ["--config", str(folder / ARM_FILE), "--out", str(folder / "run")]

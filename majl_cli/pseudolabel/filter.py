@@ -10,13 +10,13 @@ Letters: N frames.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from majl_cli.data.labels import read_confidence
 from majl_cli.data.manifest import Track
 from majl_cli.errors import DataError, UsageError
 from majl_cli.pseudolabel.confidence import Bools, Floats
@@ -94,7 +94,9 @@ def filter_tracks(
     sums: dict[tuple[str, str], tuple[Amount, Amount, float]] = {}
     histogram: dict[str, NDArray[np.int64]] = {}
     for track in tracks:
-        times, confidence = read_confidence(track)
+        if track.confidence is None:
+            raise DataError(f"track {track.id}: has no confidence", "filter what majl pseudolabel has written")
+        times, confidence = read_confidence(track.confidence)
         confidences.append(confidence.astype(np.float32))
         mask, segments = kept_frames(times, confidence, th, segment_seconds=segment_seconds, least_share=least_share)
         runs = frame_runs(times, mask, track.duration)
@@ -145,23 +147,6 @@ def frame_runs(times: Floats, mask: Bools, duration: float) -> Runs:
         if end > start:
             runs.append((round(float(start), 6), round(float(end), 6)))
     return tuple(runs)
-
-
-def read_confidence(track: Track) -> tuple[Floats, Floats]:
-    """Times in s and confidences in [0, 1], both (N,), N >= 1. Raises DataError."""
-    if track.confidence is None:
-        raise DataError(f"track {track.id}: has no confidence", "filter what majl pseudolabel has written")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*no data", category=UserWarning)  # an error below
-            rows: Floats = np.loadtxt(track.confidence, delimiter=",", skiprows=1, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{track.confidence}: not readable: {error}", "run majl pseudolabel again") from error
-    if not rows.size or rows.shape[1] != 2 or not (np.diff(rows[:, 0]) > 0).all():
-        raise DataError(f"{track.confidence}: not times and confidences", "run majl pseudolabel again")
-    if not ((rows[:, 1] >= 0) & (rows[:, 1] <= 1)).all():
-        raise DataError(f"{track.confidence}: a confidence outside [0, 1]", "run majl pseudolabel again")
-    return rows[:, 0], rows[:, 1]
 
 
 def _nothing_kept(th: float, confidence: NDArray[np.float32]) -> DataError:

@@ -7,6 +7,8 @@ Letters: N frames.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +65,9 @@ def read_calibration(folder: Path) -> Calibration:
                 )
         tracks = tuple(report["tracks"])
         return Calibration(temperature=float(report["temperature"]), held_out=held_out, tracks=tracks)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: calibration not readable: {error}", "run majl pseudolabel again") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        hint = f"remove {REPORT_FILE} there and run majl pseudolabel again"
+        raise DataError(f"{folder}: calibration not readable: {error}", hint) from error
 
 
 def write_calibration(out: Path, calibration: Calibration, owner: Mapping[str, str]) -> None:

@@ -99,16 +99,17 @@ def test_out_may_be_another_folder_and_the_manifest_still_leads_to_the_files(
     assert majl("filter", pseudo, "--out", tmp_path / "kept", "--no-png", "--quiet").out == ""
     (kept,) = read_manifest(tmp_path / "kept" / "kept.jsonl")
     assert kept.confidence is not None and kept.confidence.exists()
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["filter.json", "kept.jsonl"]
+    names = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert [name for name in names if not name.startswith(".")] == ["filter.json", "kept.jsonl"]
     assert not (pseudo / "kept.jsonl").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "code", "message", "hint"),
     [
-        (["--th", "1.5"], 2, "th 1.5: not a confidence", "use a value from 0 to 1, or auto"),
-        (["--th=-0.1"], 2, "th -0.1: not a confidence", "use a value from 0 to 1, or auto"),
-        (["--th", "nan"], 2, "th nan: not a confidence", "use a value from 0 to 1, or auto"),
+        (["--th", "1.5"], 2, "--th 1.5: not a confidence", "use a value from 0 to 1, or auto"),
+        (["--th=-0.1"], 2, "--th -0.1: not a confidence", "use a value from 0 to 1, or auto"),
+        (["--th", "nan"], 2, "--th nan: not a confidence", "use a value from 0 to 1, or auto"),
         (["--th", "most"], 2, "--th most: not a confidence", "use a value from 0 to 1, or auto"),
         (["--th", "auto", "--precision", "95"], 2, "precision 95.0: not a share", "use a value from 0 to 1"),
         (

@@ -23,6 +23,7 @@ from tiny import PITCH, SEPARATION
 from majl_cli.cli.console import Console
 from majl_cli.cli.track_progress import TrackProgress
 from majl_cli.data.manifest import Stem, Track, read_manifest, write_manifest
+from majl_cli.files import locked
 from majl_cli.models.checkpoint import save_checkpoint
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_pitch, build_separation
@@ -139,9 +140,9 @@ def test_a_missing_file_fails_its_track_alone(
 def test_what_is_missing_is_said(majl: Callable[..., Any], checkpoint: Path, manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "pseudo"
     done = majl("pseudolabel", "--out", out, "--manifest", manifest)
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: no --model given")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: no --model given, and no majl.toml here or above")
     done = majl("pseudolabel", "--out", out, "--model", checkpoint)
-    assert (done.code, done.err.splitlines()[0]) == (1, "error: no data given")
+    assert (done.code, done.err.splitlines()[0]) == (1, "error: no track to label")
     done = majl("pseudolabel", "--out", out, "--model", checkpoint, "--data", "opera=x")
     assert done.err.startswith("error: --data opera=x: no such corpus\nhint: write CORPUS=FOLDER with one of mir-1k")
     tracks = read_manifest(manifest)
@@ -201,6 +202,18 @@ def test_ctrl_c_says_how_to_go_on(
     assert done.code == 130
     assert done.err.endswith(f"interrupted; {out} goes on from here\nhint: start the same command again\n")
     assert not list(out.rglob(".tmp*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no flock on Windows")
+def test_two_do_not_write_into_one_folder(
+    majl: Callable[..., Any], checkpoint: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "pseudo"
+    with locked(out):
+        done = majl(*options(checkpoint, manifest, out))
+    assert done.code == 1
+    assert done.err == (f"error: another process is labelling here: {out}\nhint: wait for it, or use another folder\n")
+    assert [path.name for path in out.iterdir()] == [".majl.lock"]
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(

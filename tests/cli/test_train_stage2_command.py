@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -55,7 +56,10 @@ def test_it_filters_by_itself_and_once_at_each_threshold(majl: Majl, project: Pa
     assert "filtered" not in again.err
     assert (pseudo / "kept.jsonl").stat().st_mtime_ns == written
 
-    other = majl("train-stage2", "--out", "other", "--dry-run")  # 0.7 where nothing else is said
+    plain = majl("train-stage2", "--out", "other", "--dry-run")  # as filtered before
+    assert plain.code == 0 and "filtered" not in plain.err
+
+    other = majl("train-stage2", "--th", "0.7", "--out", "other", "--dry-run")
     assert other.code == 0, other.err
     assert "filtered at th 0.7" in other.err
     assert kept(project) == ["train/mss"]
@@ -154,6 +158,28 @@ def test_a_run_is_repeated_from_its_config_without_filtering(majl: Majl, project
     assert first == again
 
 
+def test_a_manifest_with_pseudo_labels_takes_the_place_of_the_projects(majl: Majl, project: Path) -> None:
+    pseudo = project / "runs" / "pseudolabels"
+    assert majl("filter", "--th", "0.5", "--no-png").code == 0
+    shutil.move(pseudo / "kept.jsonl", project / "mine.jsonl")
+    tracks = [dataclasses.replace(track, id=f"mine/{track.id}") for track in read_manifest(pseudo / "manifest.jsonl")]
+    write_manifest(project / "mine.jsonl", tracks)
+    (pseudo / "manifest.jsonl").rename(pseudo / "elsewhere.jsonl")
+    done = majl("train-stage2", "--manifest", "mine.jsonl", "--dry-run", "--set", "data.folders=[]")
+    assert done.code == 0, done.err
+    assert "filtered" not in done.err and not (pseudo / "kept.jsonl").exists()
+    (pseudo / "elsewhere.jsonl").rename(pseudo / "manifest.jsonl")
+    assert "filtered at th 0.7" in majl("train-stage2", "--manifest", "mine.jsonl", "--th", "0.7", "--dry-run").err
+
+
+def test_a_manifest_of_other_tracks_only_adds_to_the_projects(majl: Majl, project: Path) -> None:
+    full = [track for track in stems_folder(project / "songs") if track.labels == "full"]
+    write_manifest(project / "more.jsonl", [dataclasses.replace(track, id=f"more/{track.id}") for track in full])
+    done = majl("train-stage2", "--manifest", "more.jsonl", "--dry-run")
+    assert done.code == 0, done.err
+    assert "filtered at th 0.7" in done.err
+
+
 def test_fine_tuning_takes_stage_1_of_the_project_or_any_folder_whatever_its_name(majl: Majl, project: Path) -> None:
     assert majl("train-stage1", "--quiet").code == 0
     odd = project / """it's "mine" = 1"""
@@ -190,3 +216,11 @@ def test_the_whole_chain_needs_no_flags(majl: Majl, tmp_path: Path, monkeypatch:
     assert info.metadata["training"]["stage"] == 2
     assert info.metadata["training"]["corpora"]["songs/train/full"].startswith("3 tracks")
     assert majl("separate", "songs/train/pe/mixture.wav", "--model", "runs/stage2", "--out", "stems").code == 0
+
+
+def test_without_a_word_on_it_the_projects_threshold_filters_what_was_not_filtered_yet(
+    majl: Majl, project: Path
+) -> None:
+    done = majl("train-stage2", "--dry-run")
+    assert done.code == 0, done.err
+    assert "filtered at th 0.7" in done.err

@@ -10,7 +10,7 @@ import soundfile
 
 from majl_cli.audio import read_audio
 from majl_cli.data.corpora.mir1k import mir1k, split_of
-from majl_cli.data.labels import frames_from_labels, read_csv, read_pitch, read_pv
+from majl_cli.data.labels import frames_from_labels, read_confidence, read_csv, read_pitch, read_pv
 from majl_cli.errors import DataError
 
 
@@ -91,6 +91,26 @@ def test_frames_interpolate_inside_a_note_and_jump_between_notes() -> None:
     assert f0[8] == 0
     assert known[:11].all()
     assert not known[11:].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time,confidence\n", "not times and confidences"),
+        ("time,confidence\n0,0.5,1\n", "not times and confidences"),
+        ("time,confidence\n1,0.5\n0,0.5\n", "not times and confidences"),
+        ("time,confidence\n0,1.5\n", "a confidence outside [0, 1]"),
+        ("time,confidence\n0,nan\n", "a confidence outside [0, 1]"),
+        ("time,confidence\na,b\n", "not readable"),
+    ],
+)
+def test_what_is_not_a_confidence_says_how_to_make_it_again(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "confidence.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_confidence(path)
+    assert caught.value.message.startswith(f"{path}: {message}")
+    assert caught.value.hint == "run majl pseudolabel again"
 
 
 def test_singers_are_in_one_split_only_and_shared_backings_stand_apart() -> None:

@@ -20,10 +20,10 @@ from untrained import ALL, runner_of
 
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
-from majl_cli.errors import Cancelled, DataError, TrainingError
+from majl_cli.errors import Cancelled, ConfigError, DataError, TrainingError
 from majl_cli.experiments import runner as module
 from majl_cli.experiments.plans import BASELINE, DWHS, PLANS, STAGE1, STAGE2, THRESHOLD, Arm, Plan
-from majl_cli.experiments.runner import SCORES_FILE, Runner, held_out
+from majl_cli.experiments.runner import NOTHING_FILE, SCORES_FILE, Runner, held_out
 from majl_cli.experiments.summary import summarise
 from majl_cli.pseudolabel.generate import Outcome, PseudoLabels
 
@@ -190,11 +190,26 @@ def test_arms_of_the_threshold_differ_in_the_threshold_alone(project: Path) -> N
     assert all(config == configs[0] for config in configs)
 
 
-def test_a_threshold_nothing_reaches_ends_the_experiment_with_what_to_do(project: Path) -> None:
+def test_an_arm_that_keeps_nothing_is_a_result_and_is_not_filtered_again(project: Path) -> None:
     runner = runner_of(project)
-    with pytest.raises(DataError, match="th 0.95 keeps nothing: the highest confidence is 0.9"):
-        runner.run(dataclasses.replace(BASELINE, arms=(dataclasses.replace(STAGE2, th=0.95),)))
-    assert runner.trained == ["stage1/0", "labels/0"]
+    nothing = dataclasses.replace(STAGE2, name="nothing", th=0.95)
+    plan = dataclasses.replace(BASELINE, arms=(nothing, STAGE2))
+    runner.run(plan)
+    assert runner.trained == ["stage1/0", "labels/0", "stage2/0"]
+    note = (runner.arm_folder(nothing, 0) / NOTHING_FILE).read_text()
+    assert note.startswith("th 0.95 keeps nothing: the highest confidence is 0.9")
+    again = runner_of(project)
+    again.run(plan)
+    assert again.trained == ["labels/0"]
+
+
+def test_settings_of_now_are_compared_before_anything_is_trained(project: Path) -> None:
+    runner_of(project).run(dataclasses.replace(BASELINE, arms=(STAGE1, STAGE2)))
+    other = dataclasses.replace(STAGE2, settings={"weighting": {"variant": "uniform"}})
+    runner = runner_of(project)
+    with pytest.raises(ConfigError, match="was run with other settings in: weighting"):
+        runner.run(dataclasses.replace(BASELINE, arms=(PIPELINE, other)))
+    assert runner.trained == []
 
 
 def test_every_seed_has_its_own_runs_and_labels(project: Path) -> None:
@@ -260,7 +275,7 @@ def test_a_track_that_could_not_be_labelled_is_not_forgotten_by_the_next_start(
         return PseudoLabels(tracks=good, failed=bad)
 
     monkeypatch.setattr(module, "pseudolabel", label)
-    monkeypatch.setattr(module, "calibrate", lambda *_: None)
+    monkeypatch.setattr(module, "calibrate", lambda *_, **__: None)
     monkeypatch.setattr(Runner, "_model", lambda *_: None)
     runner = runner_of(project, Runner)
     for _ in range(2):

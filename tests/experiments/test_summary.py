@@ -47,7 +47,7 @@ class Told(Untrained):
         calibration = Calibration(temperature=1.25, held_out={"pitch": part, "stems": part}, tracks=("x",))
         write_calibration(self.pseudolabels(seed), calibration, {"model": "0", "target": "vocals"})
 
-    def _evaluate(self, checkpoint: Path, tracks: Any) -> list[tuple[TrackScores, Track]]:
+    def _evaluate(self, checkpoint: Path, tracks: Any, target: str) -> list[tuple[TrackScores, Track]]:
         gain = float(sum("labels" not in name for name in self.trained))
         return [(TrackScores(id=t.id, seconds=1.0, sdr=gain, mixture_sdr=0.0), t) for t in held_out(tracks)]
 

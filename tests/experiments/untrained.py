@@ -36,7 +36,7 @@ class Untrained(Runner):
         write_manifest(out / "manifest.jsonl", [pseudo_labelled(track, out) for track in single])
         self.trained.append(f"labels/{seed}")
 
-    def _evaluate(self, checkpoint: Path, tracks: Any) -> list[tuple[TrackScores, Track]]:
+    def _evaluate(self, checkpoint: Path, tracks: Any, target: str) -> list[tuple[TrackScores, Track]]:
         return [(TrackScores(id=t.id, seconds=1.0, sdr=2.0, mixture_sdr=1.0), t) for t in held_out(tracks)]
 
 

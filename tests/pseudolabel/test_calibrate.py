@@ -11,7 +11,7 @@ import pytest
 from tones import make_track, tone_model
 
 from majl_cli.convert import PitchGrid
-from majl_cli.errors import DataError
+from majl_cli.errors import DataError, MajlError
 from majl_cli.pseudolabel import calibrate as module
 from majl_cli.pseudolabel.calibrate import (
     TEMPERATURES,
@@ -22,7 +22,7 @@ from majl_cli.pseudolabel.calibrate import (
     judge_track,
 )
 from majl_cli.pseudolabel.confidence import mass_near, posteriorgram
-from majl_cli.pseudolabel.held_out import read_calibration
+from majl_cli.pseudolabel.held_out import read_calibration, write_calibration
 from majl_cli.pseudolabel.workers import Stop
 
 
@@ -113,7 +113,7 @@ def test_calibration_is_written_read_and_not_repeated(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(module, "judge_track", fails_at_c)
     out = tmp_path / "out"
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(MajlError, match="track c: killed"):
         calibrate(tone_model(), tracks, out)
     heard: list[str] = []
     result = calibrate(tone_model(), tracks, out, listener=lambda track: heard.append(track.id))
@@ -157,5 +157,26 @@ def test_a_missing_or_damaged_calibration_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="calibration.json: cannot be read"):
         read_calibration(tmp_path)
     (tmp_path / "calibration.json").write_text('{"temperature": 1}')
+    with pytest.raises(DataError, match="calibration not readable"):
+        read_calibration(tmp_path)
+
+
+@pytest.mark.parametrize("left", [0, 3, 100, 300])
+def test_a_calibration_cut_short_says_how_to_make_it_again(tmp_path: Path, left: int) -> None:
+    calibration = fit_temperature([overconfident_track(1.0, 0, frames=100)], ["a"])
+    write_calibration(tmp_path, calibration, {})
+    path = tmp_path / "calibration.npz"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(DataError, match="calibration not readable") as caught:
+        read_calibration(tmp_path)
+    assert caught.value.hint == "remove calibration.json there and run majl pseudolabel again"
+
+
+def test_bytes_of_a_calibration_that_changed_are_noticed(tmp_path: Path) -> None:
+    write_calibration(tmp_path, fit_temperature([overconfident_track(1.0, 0, frames=100)], ["a"]), {})
+    path = tmp_path / "calibration.npz"
+    damaged = bytearray(path.read_bytes())
+    damaged[80:200] = bytes(120)
+    path.write_bytes(damaged)
     with pytest.raises(DataError, match="calibration not readable"):
         read_calibration(tmp_path)

@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 from tones import NOISE_ENDS, RATE, TONE_ENDS, make_track, tone_audio, tone_model
 
 from majl_cli.convert import frequency_to_cents
-from majl_cli.data.labels import read_pitch
+from majl_cli.data.labels import read_confidence, read_pitch
 from majl_cli.data.manifest import Stem, Track, read_manifest
 from majl_cli.errors import DataError, UsageError
 from majl_cli.pseudolabel import generate as module
-from majl_cli.pseudolabel.filter import read_confidence
 from majl_cli.pseudolabel.folder import safe_name
 from majl_cli.pseudolabel.generate import Outcome, PseudoLabels, pseudolabel
 from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, Calibration
+
+
+def confidence_of(track: Track) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    assert track.confidence is not None
+    return read_confidence(track.confidence)
 
 
 def label_tones(tracks: list[Track], out: Path, **options: Any) -> PseudoLabels:
@@ -42,7 +47,7 @@ def test_stems_without_pitch_get_pitch_and_confidence(tmp_path: Path) -> None:
     assert known.all()
     assert np.abs(frequency_to_cents(f0[10:140]) - frequency_to_cents(220.0)).max() < 20
     assert not f0[160:].any()
-    again, confidence = read_confidence(track)
+    again, confidence = confidence_of(track)
     assert again.tolist() == times.tolist()
     assert (confidence[10:140] > 0.3).all()
     assert (confidence[160:] > 0.9).all()
@@ -65,7 +70,7 @@ def test_pitch_without_stems_gets_a_stem_and_keeps_its_label(tmp_path: Path) -> 
     )  # fmt: skip
     expected = 0.5 * soundfile.read(given.mixture.path)[0][:, 1]  # type: ignore[union-attr]
     assert np.abs(soundfile.read(path)[0] - expected).max() < 1 / 32768
-    times, confidence = read_confidence(track)
+    times, confidence = confidence_of(track)
     assert (confidence[10:140] > 0.3).all()  # the label's pitch is there
     quiet = (times > TONE_ENDS + 0.1) & (times < NOISE_ENDS - 0.1)
     assert np.allclose(confidence[quiet], 0.5, atol=0.01)  # half of the noise is
@@ -79,7 +84,7 @@ def test_a_label_the_separated_voice_does_not_carry_is_not_believed(tmp_path: Pa
     track = make_track(tmp_path, "song", "pe")
     wrong = make_track(tmp_path / "other", "song", "pe", frequency=311.0)
     label_tones([dataclasses.replace(track, pitch=wrong.pitch)], tmp_path / "out")
-    _, confidence = read_confidence(read_manifest(tmp_path / "out" / "manifest.jsonl")[0])
+    _, confidence = confidence_of(read_manifest(tmp_path / "out" / "manifest.jsonl")[0])
     assert (confidence[10:140] < 0.05).all()
 
 
@@ -89,7 +94,7 @@ def test_an_unknown_label_is_worth_nothing(tmp_path: Path) -> None:
     rows = [f"{n / 100:.2f},220,{int(n < 100)}\n" for n in range(301)]
     track.pitch.write_text("time,frequency,agree\n" + "".join(rows))
     label_tones([dataclasses.replace(track, pitch_format="agree-csv")], tmp_path / "out")
-    _, confidence = read_confidence(read_manifest(tmp_path / "out" / "manifest.jsonl")[0])
+    _, confidence = confidence_of(read_manifest(tmp_path / "out" / "manifest.jsonl")[0])
     assert (confidence[10:99] > 0.3).all()
     assert not confidence[101:].any()
 
@@ -102,7 +107,7 @@ def test_an_octave_free_label_is_moved_to_the_octave_that_is_sung(tmp_path: Path
     assert not found.octave_free and found.pitch_format == "csv"
     times, f0, _ = read_pitch(found)
     assert np.allclose(f0[times < TONE_ENDS], 440.0) and not f0[times >= TONE_ENDS].any()
-    assert (read_confidence(found)[1][10:140] > 0.3).all()
+    assert (confidence_of(found)[1][10:140] > 0.3).all()
 
 
 def test_a_loud_stem_is_clamped_and_counted(tmp_path: Path) -> None:

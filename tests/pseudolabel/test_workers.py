@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from majl_cli.data.manifest import Stem, Track
-from majl_cli.errors import Cancelled, DataError
+from majl_cli.errors import Cancelled, DataError, MajlError
 from majl_cli.pseudolabel.workers import Stop, run_on_tracks
 
 STEMS = {"vocals": Stem(path=Path("v.wav"))}
@@ -39,6 +39,28 @@ def test_a_bug_is_no_result() -> None:
 
     with pytest.raises(ZeroDivisionError), run_on_tracks(work, TRACKS, jobs=2, threads=1) as ends:
         list(ends)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), "CUDA out of memory. Tried", "use fewer --jobs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator", "use fewer --jobs"),
+        (RuntimeError(), "RuntimeError", "start the same command again"),
+    ],
+)
+def test_what_torch_cannot_do_fails_its_track_alone(error: RuntimeError, message: str, hint: str) -> None:
+    def work(track: Track, stop: Stop) -> str:
+        if track.id == "3":
+            raise error
+        return track.id
+
+    with run_on_tracks(work, TRACKS, jobs=2, threads=1) as ends:
+        results = {track.id: result for track, result in ends}
+    failed = results.pop("3")
+    assert isinstance(failed, MajlError) and failed.message.startswith(f"track 3: {message}")
+    assert "\n" not in failed.message and failed.hint.startswith(hint)
+    assert len(results) == 19
 
 
 def test_left_early_tracks_at_work_stop_at_the_next_block_and_others_do_not_begin() -> None:
