@@ -68,38 +68,46 @@ class Stage:
             # The other processes wait while the main one validates.
             kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=4))],
         )
-        separation = build_separation(config.model.separation, config.model.separation_options)
-        pitch = build_pitch(config.model.pitch, config.model.pitch_options)
-        for name, module in ((config.model.separation, separation), (config.model.pitch, pitch)):
-            describe_module(name, module)  # what could not be saved later is refused now
-        if separation.stems != (config.model.target,):
-            raise ConfigError(
-                f"the separation module estimates {', '.join(separation.stems)}, the target is {config.model.target}",
-                "set model.separation_options.stems to the target alone: nothing else is trained",
-            )
-        detached = config.model.cascade == "detached"
-        self.joint = JointModel(separation, pitch, target=config.model.target, detach_pitch=detached)
-        self.initialise(self.joint)
         several = self.accelerator.num_processes > 1
+        self.joint = self._build_joint()
+        self.initialise(self.joint)
         if several:
             share_batch_norms(self.joint)
         self.joint.to(self.accelerator.device).to(memory_format=torch.channels_last)
         optimizer, scheduler = make_optimizer(self.joint, config.loop)
         ema = exponential_average(self.joint, config.loop.ema_decay)
-        weighting = make_weighting(
-            config.weighting, device=self.accelerator.device, gather=gather if several else alone
-        )
         self.state = TrainState(
             model=self.joint,
             optimizer=optimizer,
             scheduler=scheduler,
             ema=ema,
-            weighting=weighting,
+            weighting=make_weighting(
+                config.weighting, device=self.accelerator.device, gather=gather if several else alone
+            ),
             identity=self.identity(),
         )
         if config.loop.compile:
             _compile_networks(self.joint)
-        self.dataset = SegmentDataset(
+        self.dataset = self._make_dataset(buckets)
+        self.validation = self._validation_tracks()
+
+    def _build_joint(self) -> JointModel:
+        model = self.config.model
+        separation = build_separation(model.separation, model.separation_options)
+        pitch = build_pitch(model.pitch, model.pitch_options)
+        for name, module in ((model.separation, separation), (model.pitch, pitch)):
+            describe_module(name, module)  # what could not be saved later is refused now
+        if separation.stems != (model.target,):
+            raise ConfigError(
+                f"the separation module estimates {', '.join(separation.stems)}, the target is {model.target}",
+                "set model.separation_options.stems to the target alone: nothing else is trained",
+            )
+        return JointModel(separation, pitch, target=model.target, detach_pitch=model.cascade == "detached")
+
+    def _make_dataset(self, buckets: Mapping[str, float]) -> SegmentDataset:
+        config, separation, pitch = self.config, self.joint.separation, self.joint.pitch
+        loop = config.loop
+        return SegmentDataset(
             [track for track in self.tracks if track.split == "train"],
             sample_rate=separation.sample_rate,
             channels=separation.channels,
@@ -112,9 +120,8 @@ class Stage:
             keep_true_labels=config.data.keep_true_labels,
             lowest_hz=config.data.lowest_hz,
             seed=config.seed,
-            length=config.loop.steps * config.loop.accumulate * config.loop.batch_size * self.accelerator.num_processes,
+            length=loop.steps * loop.accumulate * loop.batch_size * self.accelerator.num_processes,
         )
-        self.validation = self._validation_tracks()
 
     def train(self, listener: Listener = lambda record: None) -> dict[str, Any]:
         """Train to the last step, going on from the run folder if it has a state; returns a summary. Raises MajlError
