@@ -108,7 +108,7 @@ def test_run_leaves_config_log_state_and_a_best_checkpoint_that_loads(corpus: Pa
     result = stage(corpus, tmp_path / "run", "loop.steps=4", "loop.validate_every=2").train(records.append)
     assert result["steps"] == 4
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {"config.toml", "log.jsonl", "checkpoints", "best"}
+    assert names == {"config.toml", "log.jsonl", "checkpoints", "best", ".majl.lock"}
     joint, info = load_checkpoint(tmp_path / "run" / "best")
     assert joint.separation.sample_rate == 16000
     assert info.metadata["training"]["steps"] in (2, 4)
