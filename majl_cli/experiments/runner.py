@@ -25,7 +25,7 @@ from majl_cli.data.manifest import Track, read_manifest
 from majl_cli.data.sources import load_tracks
 from majl_cli.device import make_runtime
 from majl_cli.errors import Cancelled, ConfigError, DataError, TrainingError
-from majl_cli.evaluation import TrackScores, evaluate_tracks
+from majl_cli.evaluation.model_scores import TrackScores, evaluate_tracks
 from majl_cli.experiments.plans import STAGE1, Arm, Plan
 from majl_cli.experiments.tasks import Task, run_tasks
 from majl_cli.files import write_text

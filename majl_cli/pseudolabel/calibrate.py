@@ -18,15 +18,15 @@ import numpy as np
 from majl_cli.data.labels import read_pitch
 from majl_cli.data.manifest import Track, accompaniment_stems
 from majl_cli.errors import DataError
-from majl_cli.evaluation import load_sources
+from majl_cli.evaluation.sources import load_sources
 from majl_cli.inference.session import Model
+from majl_cli.inference.workers import Stop, run_on_tracks
 from majl_cli.pseudolabel.confidence import Block, Bools, Floats, WindowEnergy, quiet_enough, within_tolerance
 from majl_cli.pseudolabel.fingerprint import Fingerprint
 from majl_cli.pseudolabel.folder import safe_name, write_arrays
 from majl_cli.pseudolabel.held_out import KINDS, REPORT_FILE, Calibration, HeldOut, read_calibration, write_calibration
 from majl_cli.pseudolabel.listening import hear, hear_apart
 from majl_cli.pseudolabel.stems import OpenStem, in_blocks
-from majl_cli.pseudolabel.workers import Stop, run_on_tracks
 
 TEMPERATURES = np.geomspace(0.2, 5.0, 65)  # in steps of 5 %; the middle one is 1
 UNCALIBRATED = len(TEMPERATURES) // 2

@@ -20,6 +20,7 @@ from majl_cli.data.labels import PitchLabels, read_pitch
 from majl_cli.data.manifest import Stem, Track, write_manifest
 from majl_cli.errors import DataError, MajlError, UsageError
 from majl_cli.inference.session import Model
+from majl_cli.inference.workers import Stop, run_on_tracks
 from majl_cli.pseudolabel.confidence import Floats
 from majl_cli.pseudolabel.fingerprint import Fingerprint
 from majl_cli.pseudolabel.folder import (
@@ -37,7 +38,6 @@ from majl_cli.pseudolabel.held_out import Calibration
 from majl_cli.pseudolabel.listening import NO_OCTAVE, Heard, hear, hear_apart
 from majl_cli.pseudolabel.octaves import OCTAVES, resolve_octaves
 from majl_cli.pseudolabel.stems import open_stem
-from majl_cli.pseudolabel.workers import Stop, run_on_tracks
 
 
 @dataclass(frozen=True, kw_only=True)

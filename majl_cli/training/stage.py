@@ -26,7 +26,7 @@ from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import LABELS, Track, accompaniment_stems, summary
 from majl_cli.device import make_runtime, resolve_device
 from majl_cli.errors import ConfigError, DataError, TrainingError
-from majl_cli.evaluation import evaluate_tracks, mean_scores
+from majl_cli.evaluation.model_scores import evaluate_tracks, mean_scores
 from majl_cli.files import locked
 from majl_cli.inference.session import Model
 from majl_cli.models.checkpoint import CheckpointInfo, save_checkpoint

@@ -12,7 +12,7 @@ import soundfile
 from majl_cli.data.corpora import corpora
 from majl_cli.data.labels import read_pitch
 from majl_cli.errors import DataError
-from majl_cli.evaluation import load_sources
+from majl_cli.evaluation.sources import load_sources
 
 RATE = 16000
 

@@ -14,7 +14,7 @@ from majl_cli.data.corpora.musdb18 import STEMS, VALIDATION_SONGS
 from majl_cli.data.dataset import SegmentDataset
 from majl_cli.data.manifest import summary
 from majl_cli.errors import DataError
-from majl_cli.evaluation import load_sources
+from majl_cli.evaluation.sources import load_sources
 
 RATE = 44100
 SECONDS = 1.5

@@ -144,7 +144,7 @@ def test_chunked_equals_whole_for_the_embedded_model(model: majl_cli.Model) -> N
 @pytest.mark.data
 def test_real_songs_melody_and_stems_beat_the_mixture(model: majl_cli.Model, shared_data: Path) -> None:
     from majl_cli.data.corpora.mir1k import mir1k
-    from majl_cli.evaluation import evaluate_tracks, mean_scores
+    from majl_cli.evaluation.model_scores import evaluate_tracks, mean_scores
 
     tracks = [t for t in mir1k(shared_data / "mir1k") if t.split == "validation"][::25]
     scores = mean_scores(evaluate_tracks(model, tracks, snr_db=0.0))

@@ -12,7 +12,7 @@ import tomli_w
 from untrained import Untrained, runner_of
 
 from majl_cli.data.manifest import Track
-from majl_cli.evaluation import TrackScores
+from majl_cli.evaluation.model_scores import TrackScores
 from majl_cli.experiments.plans import BASELINE, DWHS, THRESHOLD, Arm, Plan
 from majl_cli.experiments.runner import held_out
 from majl_cli.experiments.summary import summarise

@@ -9,7 +9,7 @@ from songs import SONGS, pseudo_labelled
 
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
-from majl_cli.evaluation import TrackScores
+from majl_cli.evaluation.model_scores import TrackScores
 from majl_cli.experiments.plans import Arm
 from majl_cli.experiments.runner import Effort, Runner, held_out
 from majl_cli.project import read_project

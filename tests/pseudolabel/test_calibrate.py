@@ -12,6 +12,7 @@ from tones import make_track, tone_model
 
 from majl_cli.convert import PitchGrid
 from majl_cli.errors import DataError, MajlError
+from majl_cli.inference.workers import Stop
 from majl_cli.pseudolabel import calibrate as module
 from majl_cli.pseudolabel.calibrate import (
     TEMPERATURES,
@@ -23,7 +24,6 @@ from majl_cli.pseudolabel.calibrate import (
 )
 from majl_cli.pseudolabel.confidence import mass_near, posteriorgram
 from majl_cli.pseudolabel.held_out import read_calibration, write_calibration
-from majl_cli.pseudolabel.workers import Stop
 
 
 def overconfident_track(temperature: float, seed: int, frames: int = 1500) -> TrackFrames:

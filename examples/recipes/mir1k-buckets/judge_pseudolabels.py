@@ -18,7 +18,7 @@ from majl_cli.audio import read_audio
 from majl_cli.data.corpora import corpora
 from majl_cli.data.labels import frames_from_labels, read_confidence, read_pitch
 from majl_cli.data.manifest import Track, read_manifest
-from majl_cli.evaluation import load_sources, mix_at
+from majl_cli.evaluation.sources import load_sources, mix_at
 from majl_cli.metrics.separation import global_sdr
 from majl_cli.pseudolabel.held_out import read_calibration
 

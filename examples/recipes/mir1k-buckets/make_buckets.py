@@ -21,7 +21,7 @@ import soundfile
 
 from majl_cli.data.corpora import corpora
 from majl_cli.data.manifest import Stem, Track, summary, write_manifest
-from majl_cli.evaluation import load_sources, mix_at
+from majl_cli.evaluation.sources import load_sources, mix_at
 
 BUCKETS = {
     "full": ("Kenshin", "yifen", "ariel", "stool"),

@@ -21,7 +21,8 @@ from scipy import signal
 import majl_cli
 from majl_cli.audio import read_audio
 from majl_cli.data.corpora import corpora
-from majl_cli.evaluation import evaluate_tracks, mean_scores, mix_at
+from majl_cli.evaluation.model_scores import evaluate_tracks, mean_scores
+from majl_cli.evaluation.sources import mix_at
 from majl_cli.metrics.separation import global_sdr
 from majl_cli.resample import to_channels
 

@@ -10,7 +10,7 @@ import torch
 
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import Cancelled, DataError, MajlError
-from majl_cli.pseudolabel.workers import Stop, run_on_tracks
+from majl_cli.inference.workers import Stop, run_on_tracks
 
 STEMS = {"vocals": Stem(path=Path("v.wav"))}
 TRACKS = [

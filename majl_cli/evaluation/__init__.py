@@ -1,0 +1,1 @@
+"""Scores of models, other tools' estimates, baselines and oracles on tracks."""
