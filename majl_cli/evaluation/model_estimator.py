@@ -1,0 +1,64 @@
+"""A model as something to score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from majl_cli.errors import DataError
+from majl_cli.evaluation.prepared import PreparedTrack
+from majl_cli.evaluation.results import F0
+from majl_cli.inference.pitch import INPUTS
+from majl_cli.inference.separation import ACCOMPANIMENT
+from majl_cli.inference.session import Model
+
+
+class ModelEstimator:
+    """``name`` is what tables call the model. Its melody is decoded as ``majl pitch`` does by default."""
+
+    kind = "model"
+
+    def __init__(self, model: Model, name: str) -> None:
+        self.model, self.name = model, name
+        self.target = model.joint.target
+        own = model.joint.separation.stems
+        self.stems: tuple[str, ...] = own if ACCOMPANIMENT in own else (*own, ACCOMPANIMENT)
+        self.inputs: tuple[str, ...] = INPUTS
+        self.trained_on = trained_on(model.info.metadata)
+        self.description = f"{describe_architecture(model.info.architecture)}, {model.runtime}"
+
+    def separate(self, prepared: PreparedTrack, folder: Path) -> dict[str, Path]:
+        """The stems that there are references of."""
+        wanted = [stem for stem in prepared.references if stem in self.stems]
+        if not wanted:
+            return {}
+        separation = self.model.separate(
+            prepared.mixture, stems=wanted, out=folder, filename="{stem}.{ext}", format="wav", subtype="FLOAT"
+        )
+        return separation.files
+
+    def estimate_f0(self, prepared: PreparedTrack, input: str, separated: Mapping[str, Path]) -> F0:
+        """Of the mixture: from the target stem if that was separated before, which is what the cascade hears."""
+        source = prepared.mixture
+        if input == "vocals":
+            if self.target not in prepared.references:
+                raise DataError(f"track {prepared.track.id}: no clean {self.target}", "score the mixture only")
+            source = prepared.references[self.target]
+        elif self.target in separated:
+            source, input = separated[self.target], "vocals"
+        track = self.model.estimate_pitch(source, input=input)
+        return F0(times=track.times, frequency=np.where(track.voiced, track.frequency, -track.frequency))
+
+
+def trained_on(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """``CORPUS/split`` of all that a checkpoint's metadata says it was trained on or chosen by."""
+    corpora = metadata.get("training", {}).get("corpora", {})
+    return tuple(sorted({key.rpartition("/")[0] for key in corpora}))
+
+
+def describe_architecture(architecture: Mapping[str, Any]) -> str:
+    """``unet + salience-cnn``."""
+    return " + ".join(str(architecture[part]["name"]) for part in ("separation", "pitch") if part in architecture)
