@@ -30,11 +30,12 @@ from majl_cli.experiments.plans import STAGE1, Arm, Plan
 from majl_cli.experiments.tasks import Task, run_tasks
 from majl_cli.files import write_text
 from majl_cli.inference.session import Model
+from majl_cli.inference.track_log import read_json
 from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.project import Project
 from majl_cli.pseudolabel.calibrate import calibrate
 from majl_cli.pseudolabel.filter_report import FILTER_FILE, KEPT_FILE, filter_folder
-from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, read_json
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE
 from majl_cli.pseudolabel.generate import pseudolabel
 from majl_cli.training.presets import resolve_config
 from majl_cli.training.stage1 import Stage1Config

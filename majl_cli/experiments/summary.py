@@ -17,8 +17,8 @@ from majl_cli.errors import DataError, DependencyError
 from majl_cli.experiments.plans import Arm, Plan
 from majl_cli.experiments.runner import ARM_FILE, NOTHING_FILE, SCORES_FILE, Runner
 from majl_cli.files import write_text
+from majl_cli.inference.track_log import read_json
 from majl_cli.pseudolabel.filter_report import FILTER_FILE
-from majl_cli.pseudolabel.folder import read_json
 from majl_cli.pseudolabel.held_out import REPORT_FILE, Calibration, read_calibration
 from majl_cli.report.experiment import ArmScores, arm_interval, differences_table, scores_table, write_scores_csv
 from majl_cli.report.experiment_plots import plot_arms, plot_calibration, plot_threshold, plot_weights

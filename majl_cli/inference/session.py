@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from majl_cli.audio import matching_subtype
@@ -152,6 +155,14 @@ class Model:
         """What "auto" takes the input for, and the accompaniment's level in dB that decides."""
         with make_source(source, sample_rate).open() as opened:
             return detect_input(self.joint, opened.blocks, opened.sample_rate, opened.channels, runtime=self.runtime)
+
+    def fingerprint(self) -> str:
+        """A SHA-256 of architecture and weights, in hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps(self.info.architecture, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.joint.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def _separated(
         self, opened: OpenSource, stems: Sequence[str], overlap: float | None, report: _Progress

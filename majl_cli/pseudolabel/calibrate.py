@@ -20,10 +20,11 @@ from majl_cli.data.manifest import Track, accompaniment_stems
 from majl_cli.errors import DataError
 from majl_cli.evaluation.sources import load_sources
 from majl_cli.inference.session import Model
+from majl_cli.inference.track_log import safe_name
 from majl_cli.inference.workers import Stop, run_on_tracks
 from majl_cli.pseudolabel.confidence import Block, Bools, Floats, WindowEnergy, quiet_enough, within_tolerance
 from majl_cli.pseudolabel.fingerprint import Fingerprint
-from majl_cli.pseudolabel.folder import safe_name, write_arrays
+from majl_cli.pseudolabel.folder import write_arrays
 from majl_cli.pseudolabel.held_out import KINDS, REPORT_FILE, Calibration, HeldOut, read_calibration, write_calibration
 from majl_cli.pseudolabel.listening import hear, hear_apart
 from majl_cli.pseudolabel.stems import OpenStem, in_blocks

@@ -13,8 +13,9 @@ import numpy as np
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
 from majl_cli.errors import DataError
 from majl_cli.files import locked, write_errors_explained
+from majl_cli.inference.track_log import read_json, write_json
 from majl_cli.pseudolabel.filter import HISTOGRAM_BINS, LEAST_SHARE, SEGMENT_SECONDS, FilterResult, filter_tracks
-from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE, read_json, write_json
+from majl_cli.pseudolabel.folder import KIND_OF_LABELS, MANIFEST_FILE
 from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, REPORT_FILE, Calibration, describe_held_out, read_calibration
 from majl_cli.pseudolabel.threshold import PRECISION, PrecisionCurve, precision_curve, smallest_threshold
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from majl_cli.errors import DataError
 from majl_cli.inference.session import Model
-from majl_cli.pseudolabel.folder import SETTINGS_FILE, read_json, write_json
+from majl_cli.inference.track_log import read_json, write_json
+from majl_cli.pseudolabel.folder import SETTINGS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +20,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, model: Model) -> Fingerprint:
-        digest = hashlib.sha256(json.dumps(model.info.architecture, sort_keys=True, default=str).encode())
-        for name, tensor in sorted(model.joint.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return cls(model=digest.hexdigest(), target=model.joint.target)
+        return cls(model=model.fingerprint(), target=model.joint.target)
 
     @classmethod
     def claim(cls, out: Path, model: Model) -> Fingerprint:

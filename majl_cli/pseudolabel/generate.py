@@ -20,19 +20,17 @@ from majl_cli.data.labels import PitchLabels, read_pitch
 from majl_cli.data.manifest import Stem, Track, write_manifest
 from majl_cli.errors import DataError, MajlError, UsageError
 from majl_cli.inference.session import Model
+from majl_cli.inference.track_log import ResultLog, read_json, safe_name, write_json
 from majl_cli.inference.workers import Stop, run_on_tracks
 from majl_cli.pseudolabel.confidence import Floats
 from majl_cli.pseudolabel.fingerprint import Fingerprint
 from majl_cli.pseudolabel.folder import (
     KIND_OF_LABELS,
     MANIFEST_FILE,
+    RESULTS_FILE,
     SETTINGS_FILE,
-    ResultLog,
-    read_json,
-    safe_name,
     write_arrays,
     write_columns,
-    write_json,
 )
 from majl_cli.pseudolabel.held_out import Calibration
 from majl_cli.pseudolabel.listening import NO_OCTAVE, Heard, hear, hear_apart
@@ -80,7 +78,7 @@ def pseudolabel(
         raise UsageError(f"{jobs} jobs", "use --jobs 1 or more")
     _check_tracks(tracks)
     _claim(out, model, calibration)
-    log = ResultLog(out)
+    log = ResultLog(out / RESULTS_FILE)
     waiting = []
     for track in tracks:
         if _is_finished(track, log, out, npz):

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from majl_cli.errors import DataError
+from majl_cli.inference.track_log import read_json, write_json
 from majl_cli.pseudolabel.confidence import Bools, Floats
-from majl_cli.pseudolabel.folder import read_json, write_arrays, write_json
+from majl_cli.pseudolabel.folder import write_arrays
 
 KINDS = ("pitch", "stems")
 REPORT_FILE, FRAMES_FILE = "calibration.json", "calibration.npz"

@@ -17,8 +17,8 @@ from majl_cli.convert import frequency_to_cents
 from majl_cli.data.labels import read_confidence, read_pitch
 from majl_cli.data.manifest import Stem, Track, read_manifest
 from majl_cli.errors import DataError, UsageError
+from majl_cli.inference.track_log import safe_name
 from majl_cli.pseudolabel import generate as module
-from majl_cli.pseudolabel.folder import safe_name
 from majl_cli.pseudolabel.generate import Outcome, PseudoLabels, pseudolabel
 from majl_cli.pseudolabel.held_out import NOT_CALIBRATED, Calibration
 
