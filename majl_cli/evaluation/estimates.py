@@ -8,7 +8,8 @@ Of a track ``song`` these are looked for anywhere below the folder, in this orde
 - f0: ``song.f0.csv`` (majl, crepe), ``song/f0.csv``, ``song.csv``, ``.txt``, ``.npz`` or ``.pv``;
 - notes: ``song.notes.csv``, ``song.notes.txt`` or ``song/notes.csv``.
 
-``song`` is the track's id, the last part of its id, or the name of its mixture file. Stems are resampled to the
+``song`` is the track's id, the last part of its id, its id as ``majl evaluate --write-mixtures`` names it, or the name
+of its mixture file. Stems are resampled to the
 reference's rate, their channels adapted, and cut or padded to its length; what was done is said in the track's notes.
 """
 
@@ -27,6 +28,7 @@ from majl_cli.data.manifest import Track
 from majl_cli.errors import DataError
 from majl_cli.evaluation.prepared import ACCOMPANIMENT, PreparedTrack
 from majl_cli.evaluation.results import F0
+from majl_cli.inference.track_log import safe_name
 from majl_cli.resample import StreamResampler, to_channels
 
 SYNONYMS = {
@@ -165,7 +167,7 @@ def _check_length(path: Path, given: int, prepared: PreparedTrack) -> None:
 
 def names_of(track: Track) -> list[str]:
     """What a track's files may be called."""
-    names = [track.id, track.id.rpartition("/")[2]]
+    names = [track.id, track.id.rpartition("/")[2], safe_name(track.id)]
     generic = {"mixture", "mix", *WORDS}
     for stem in [track.mixture] if track.mixture is not None else track.stems.values():
         plain = stem.path.name.removesuffix(".stem.mp4")

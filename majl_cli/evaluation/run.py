@@ -1,0 +1,156 @@
+"""An evaluation on disk: a folder for each estimator, a line for each track as soon as it is scored.
+
+``OUT/ESTIMATOR/settings.json`` says what was scored how, ``tracks.jsonl`` has the rows, ``f0/`` the melodies found,
+``stems/`` the estimates if they are kept. Started again on the folder, tracks that have a row are not done again.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from majl_cli.data.manifest import Track
+from majl_cli.errors import DataError, MajlError
+from majl_cli.evaluation.prepared import Estimator
+from majl_cli.evaluation.protocols import Protocol, leak_warnings
+from majl_cli.evaluation.results import Result, TrackRow
+from majl_cli.evaluation.scoring import Scoring, score_track
+from majl_cli.inference.track_log import ResultLog, read_json, safe_name, write_json
+from majl_cli.inference.workers import Stop, run_on_tracks
+
+SETTINGS_FILE, ROWS_FILE, WORK_FOLDER = "settings.json", "tracks.jsonl", ".work"
+# Settings in which the starts of one evaluation may differ.
+_FREE = ("tracks", "split", "limit", "jobs", "threads", "device", "versions", "date")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A track that came to an end; ``before``: in an earlier start."""
+
+    track: Track
+    row: TrackRow
+    before: bool = False
+
+
+def evaluate(
+    estimator: Estimator,
+    tracks: Sequence[Track],
+    out: Path,
+    *,
+    protocol: Protocol,
+    scoring: Scoring,
+    settings: Mapping[str, Any],
+    jobs: int = 1,
+    threads: int = 1,
+    keep_estimates: bool = False,
+    listener: Callable[[Done], None] = lambda done: None,
+) -> Result:
+    """Score ``estimator`` on the tracks, ``jobs`` at a time, into ``out``/its name.
+
+    ``settings`` are what else makes the figures repeatable; a folder that holds figures made otherwise is refused
+    (DataError). What is wrong with one track is in its row, and is tried again at the next start.
+    """
+    folder = out / safe_name(estimator.name)
+    warnings = leak_warnings(estimator.trained_on, tracks, estimator.name)
+    described = {"estimator": estimator.name, "kind": estimator.kind, "description": estimator.description}
+    described |= {"protocol": protocol.name, "warnings": list(warnings), **scoring.as_json(), **settings}
+    described["tracks"] = [track.id for track in tracks]
+    claim(folder, described)
+    log = ResultLog(folder / ROWS_FILE)
+    rows: dict[str, TrackRow] = {}
+    waiting = []
+    for track in tracks:
+        kept = log.rows.get(track.id)
+        if kept is None or (keep_estimates and not (folder / "stems" / safe_name(track.id)).is_dir()):
+            waiting.append(track)
+        else:
+            rows[track.id] = row_from_json(kept)
+            listener(Done(track=track, row=rows[track.id], before=True))
+    work_folder = folder / WORK_FOLDER
+    shutil.rmtree(work_folder, ignore_errors=True)  # of a process that was killed
+
+    def work(track: Track, stop: Stop) -> TrackRow:
+        place = work_folder / safe_name(track.id)
+        try:
+            row = score_track(
+                estimator, track, place, scoring=scoring, f0_folder=folder / "f0", stop=stop,
+                keep=folder / "stems" / safe_name(track.id) if keep_estimates else None,
+            )  # fmt: skip
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        log.append(row_to_json(row))
+        return row
+
+    try:
+        with run_on_tracks(work, waiting, jobs=jobs, threads=threads) as ends:
+            for track, result in ends:
+                row = result if isinstance(result, TrackRow) else _failed(track, result)
+                rows[track.id] = row
+                listener(Done(track=track, row=row))
+    finally:
+        shutil.rmtree(work_folder, ignore_errors=True)
+    return Result(
+        name=estimator.name,
+        kind=estimator.kind,
+        description=estimator.description,
+        protocol=protocol.name,
+        settings=described,
+        warnings=warnings,
+        rows=tuple(rows[track.id] for track in tracks),
+    )
+
+
+def load_result(folder: Path) -> Result:
+    """What an evaluation left in an estimator's folder. Raises DataError."""
+    settings = read_json(folder / SETTINGS_FILE, "give a folder that majl evaluate has written for one estimator")
+    log = ResultLog(folder / ROWS_FILE)
+    rows = [log.rows[id] for id in settings.get("tracks", log.rows) if id in log.rows]
+    if not rows:
+        raise DataError(f"{folder}: no track is scored there", "run majl evaluate first")
+    return Result(
+        name=str(settings.get("estimator", folder.name)),
+        kind=str(settings.get("kind", "estimates")),
+        description=str(settings.get("description", "")),
+        protocol=str(settings.get("protocol", "")),
+        settings=settings,
+        warnings=tuple(settings.get("warnings", ())),
+        rows=tuple(row_from_json(row) for row in rows),
+    )
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings, or find that the folder has the same. Raises DataError naming the first that differs."""
+    path = folder / SETTINGS_FILE
+    if path.exists():
+        before = read_json(path)
+        for key in sorted(before.keys() | settings.keys()):
+            if key not in _FREE and before.get(key) != settings.get(key):
+                raise DataError(
+                    f"{folder}: holds figures made with {key} = {before.get(key)!r}, this is {settings.get(key)!r}",
+                    "use another --out, or remove that folder",
+                )
+    write_json(path, dict(settings))
+
+
+def row_to_json(row: TrackRow) -> dict[str, Any]:
+    """null is nan; infinite scores are the words ``inf`` and ``-inf``."""
+    values = asdict(row)
+    values["scores"] = {
+        key: value if math.isfinite(value) else None if math.isnan(value) else str(value)
+        for key, value in row.scores.items()
+    }
+    return {key: value for key, value in values.items() if key in ("id", "seconds", "scores") or value}
+
+
+def row_from_json(values: Mapping[str, Any]) -> TrackRow:
+    scores = {key: math.nan if value is None else float(value) for key, value in values["scores"].items()}
+    return TrackRow(**{**values, "scores": scores, "notes": tuple(values.get("notes", ()))})
+
+
+def _failed(track: Track, error: MajlError | OSError) -> TrackRow:
+    text = error.message if isinstance(error, MajlError) else str(error)
+    return TrackRow(id=track.id, seconds=track.duration, group=track.artist, error=text)

@@ -1,0 +1,112 @@
+"""One track scored: its estimates against its references, in memory that does not grow with its length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from majl_cli.audio import BLOCK_FRAMES, AudioReader
+from majl_cli.data.manifest import Track
+from majl_cli.errors import UsageError
+from majl_cli.evaluation.prepared import Estimator, prepare_track
+from majl_cli.evaluation.protocols import FAMILIES
+from majl_cli.evaluation.results import TrackRow
+from majl_cli.inference.pitch import INPUTS
+from majl_cli.inference.workers import Stop
+
+Scores = dict[str, float]
+PARTS = {"mixture": "melody", "vocals": "melody_clean"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What is scored: ``families`` of metrics on ``stems``, and the melody found in ``inputs``; the mixture is made at
+    ``snr_db`` (None: taken as it is). ``device`` computes BSS Eval."""
+
+    families: tuple[str, ...]
+    stems: tuple[str, ...] = ("vocals", "accompaniment")
+    inputs: tuple[str, ...] = INPUTS
+    snr_db: float | None = None
+    target: str = "vocals"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for what, given, known in (("metrics", self.families, FAMILIES), ("input", self.inputs, INPUTS)):
+            for name in given:
+                if name not in known:
+                    raise UsageError(f"no {what} {name!r}", f"use some of {', '.join(known)}")
+        if not self.families:
+            raise UsageError("nothing to score", f"use some of {', '.join(FAMILIES)}")
+        if self.snr_db is not None and not math.isfinite(self.snr_db):
+            raise UsageError(f"cannot mix at {self.snr_db} dB", "give a finite number")
+
+    def as_json(self) -> dict[str, Any]:
+        """What figures depend on."""
+        return {
+            "metrics": list(self.families),
+            "stems": list(self.stems),
+            "inputs": list(self.inputs),
+            "snr_db": self.snr_db,
+        }
+
+
+class WavBlocks:
+    """Pairs (references (S, n, C), estimates (E, n, C)) of consecutive blocks of files of one length, as often as they
+    are asked for; ``stop`` ends it early."""
+
+    def __init__(self, references: Sequence[Path], estimates: Sequence[Path], stop: Stop) -> None:
+        self.references, self.estimates, self.stop = references, estimates, stop
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        with ExitStack() as stack:
+            readers = [stack.enter_context(AudioReader(path)) for path in (*self.references, *self.estimates)]
+            count = len(self.references)
+            pieces = zip(*(reader.blocks(BLOCK_FRAMES) for reader in readers), strict=True)
+            for blocks in self.stop.guard(pieces):
+                yield np.stack(blocks[:count]), np.stack(blocks[count:])
+
+
+def score_track(
+    estimator: Estimator,
+    track: Track,
+    place: Path,
+    *,
+    scoring: Scoring,
+    stop: Stop,
+    f0_folder: Path | None = None,
+    keep: Path | None = None,
+) -> TrackRow:
+    """Everything the estimator can be scored on. ``place`` is a folder to work in; f0 curves are left in
+    ``f0_folder``, stems in ``keep``. Raises MajlError."""
+    separates = bool({"energy", "v3", "v4"} & set(scoring.families)) and bool(estimator.stems)
+    prepared = prepare_track(track, place, stems=scoring.stems, target=scoring.target, snr_db=scoring.snr_db)
+    scores: Scores = {}
+    counts: dict[str, int] = {}
+    separated: dict[str, Path] = {}
+    if prepared.references and separates:
+        separated = estimator.separate(prepared, place / "estimates")
+        if separated:
+            stem_scores, counts = score_stems(prepared, separated, scoring, stop)
+            scores |= stem_scores
+    if track.pitch is not None and {"pitch", "notes"} & set(scoring.families):
+        for input in scoring.inputs:
+            if input in estimator.inputs and (input == "mixture" or scoring.target in prepared.references):
+                scores |= _score_melody(estimator, prepared, input, separated, scoring, f0_folder)
+    if keep is not None and separated:
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        (place / "estimates").replace(keep)
+    return TrackRow(
+        id=track.id,
+        seconds=prepared.samples / prepared.sample_rate,
+        group=track.artist,
+        scores=scores,
+        counts=counts,
+        notes=tuple(prepared.notes),
+    )
