@@ -1,0 +1,95 @@
+"""Text files of numbers in columns: commas, semicolons, tabs or spaces between, with or without a line of names.
+
+Lines that start with # are comments.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from majl_cli.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLayout:
+    """``names`` of the columns in lower case, empty without a line of names; the numbers start after ``skip`` lines;
+    ``delimiter`` None is white space; ``columns`` is the number of cells in the first line that is no comment."""
+
+    names: list[str]
+    delimiter: str | None
+    skip: int
+    columns: int
+
+
+def table_layout(path: Path, *, what: str, comment_names: Collection[str] = ()) -> TableLayout:
+    """How a text file is laid out; ``what`` is what the file holds, for the error (``label``). Raises DataError.
+
+    The first line that is no comment is one of names if its first cell is not a number; so is a comment before it that
+    holds one of ``comment_names`` (numpy.savetxt writes such headers).
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such {what} file", "check the folder") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", f"check the {what} file") from error
+    commented: list[str] = []
+    for number, line in enumerate(lines):
+        cells, delimiter = _cells(line.lstrip().removeprefix("#"))
+        if line.lstrip().startswith("#"):
+            if set(cells) & set(comment_names):
+                commented = cells
+        elif line.strip():
+            named = not _is_number(cells[0])
+            names = cells if named else commented
+            return TableLayout(names=names, delimiter=delimiter, skip=number + named, columns=len(cells))
+    return TableLayout(names=commented, delimiter=None, skip=len(lines), columns=len(commented))
+
+
+def read_numbers(
+    path: Path,
+    *,
+    what: str,
+    delimiter: str | None = None,
+    skip: int = 0,
+    columns: Sequence[int] | None = None,
+    to_number: Callable[[str], float] | None = None,
+) -> NDArray[np.float64]:
+    """The numbers (rows, columns) after ``skip`` lines, in the ``columns`` asked for; (0, 0) if there are none.
+    ``to_number`` reads a cell that need not be a plain number. Raises DataError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*no data", category=UserWarning)  # the caller's to judge
+            rows = np.loadtxt(
+                path,
+                delimiter=delimiter,
+                skiprows=skip,
+                usecols=columns,
+                converters=to_number,
+                ndmin=2,
+                encoding="utf-8-sig",
+            )
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such {what} file", "check the folder") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as numbers: {error}", f"check the {what} file") from error
+    return rows if rows.size else np.zeros((0, 0))
+
+
+def _cells(line: str) -> tuple[list[str], str | None]:
+    delimiter = next((sign for sign in (",", ";") if sign in line), None)
+    return [cell.strip().strip('"').lower() for cell in line.split(delimiter)], delimiter
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
