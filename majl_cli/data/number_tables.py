@@ -5,6 +5,7 @@ Lines that start with # are comments.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from majl_cli.errors import DataError
+
+
+_WORDS = {"true": 1.0, "false": 0.0, "": math.nan}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,26 @@ def read_numbers(
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable as numbers: {error}", f"check the {what} file") from error
     return rows if rows.size else np.zeros((0, 0))
+
+
+def column_index(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """Where the first of the ``wanted`` names is, or None."""
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def needed_column(path: Path, names: Sequence[str], wanted: Sequence[str], *, hint: str) -> int:
+    """Where the first of the ``wanted`` names is. Raises DataError if none is there."""
+    index = column_index(names, wanted)
+    if index is None:
+        raise DataError(f"{path}: no column {wanted[0]} among {', '.join(names)}", hint)
+    return index
+
+
+def number_or_nan(text: str) -> float:
+    """A cell where true and false are 1 and 0, and an empty one is nan."""
+    word = text.strip().strip('"').lower()
+    known = _WORDS.get(word)
+    return float(word) if known is None else known
 
 
 def _cells(line: str) -> tuple[list[str], str | None]:
