@@ -92,16 +92,20 @@ def _read_text(path: Path, threshold: float | None) -> F0Estimate:
 
 def _read_npz(path: Path) -> F0Estimate:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("times", "frequency", "confidence", "voiced")}
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("one array only")
+        with file:
+            times, frequency, confidence, voiced = (
+                file[name].astype(np.float64) for name in ("times", "frequency", "confidence", "voiced")
+            )
     except KeyError as error:
-        raise DataError(f"{path}: no array {error.args[0]}", WHAT_F0_FILES_ARE) from error
+        raise DataError(f"{path}: not an archive of majl: {error.args[0]}", WHAT_F0_FILES_ARE) from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not readable: {error}", WHAT_F0_FILES_ARE) from error
-    times, frequency, confidence = (arrays[name].astype(np.float64) for name in ("times", "frequency", "confidence"))
-    if times.ndim != 1 or any(values.shape != times.shape for values in arrays.values()):
+    if times.ndim != 1 or any(values.shape != times.shape for values in (frequency, confidence, voiced)):
         raise DataError(f"{path}: its arrays differ in shape", WHAT_F0_FILES_ARE)
-    return F0Estimate(times=times, frequency=_signed(frequency, arrays["voiced"] > 0), confidence=confidence)
+    return F0Estimate(times=times, frequency=_signed(frequency, voiced > 0), confidence=confidence)
 
 
 def _signed(frequency: Floats, voiced: NDArray[np.bool_]) -> Floats:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from majl_cli.errors import DataError
 
-
 _WORDS = {"true": 1.0, "false": 0.0, "": math.nan}
 
 
