@@ -34,7 +34,7 @@ def table_layout(path: Path, *, what: str, comment_names: Collection[str] = ()) 
     """How a text file is laid out; ``what`` is what the file holds, for the error (``label``). Raises DataError.
 
     The first line that is no comment is one of names if its first cell is not a number; so is a comment before it that
-    holds one of ``comment_names`` (numpy.savetxt writes such headers).
+    holds one of ``comment_names`` and has as many cells (numpy.savetxt writes such headers).
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -50,7 +50,7 @@ def table_layout(path: Path, *, what: str, comment_names: Collection[str] = ()) 
                 commented = cells
         elif line.strip():
             named = not _is_number(cells[0])
-            names = cells if named else commented
+            names = cells if named else commented if len(commented) == len(cells) else []
             return TableLayout(names=names, delimiter=delimiter, skip=number + named, columns=len(cells))
     return TableLayout(names=commented, delimiter=None, skip=len(lines), columns=len(commented))
 

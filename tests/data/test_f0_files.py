@@ -80,7 +80,7 @@ def test_a_table_of_pyin_with_its_index_is_read_by_its_names(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["0.0,220\n0.01,-110\n0.02,0\n0.03,nan", "0.0 220\n0.01 -110\n0.02 0\n0.03 NaN\n"])
-@pytest.mark.parametrize("comment", ["", "# made by hand\n", "# time frequency\n"])
+@pytest.mark.parametrize("comment", ["", "# made by hand\n", "# time of day: noon\n", "# time frequency\n"])
 def test_two_columns_need_no_names(tmp_path: Path, text: str, comment: str) -> None:
     estimate = read_f0_file(written(tmp_path, comment + text, "f0.txt"), threshold=0.5)
     np.testing.assert_allclose(estimate.times, [0, 0.01, 0.02, 0.03])
