@@ -110,7 +110,8 @@ def pitch(
 def _write_file(result: Any, kind: str, file: BinaryIO, path: Path, *, title: str, raw: bool, bends: bool) -> None:
     """Fill one of the files that are open; ``path`` is what it will be called."""
     from majl_cli.files import write_errors_explained
-    from majl_cli.report.notes import f0_to_notes, write_midi
+    from majl_cli.inference.notes import f0_to_notes
+    from majl_cli.report.midi import write_midi
     from majl_cli.report.pitch_files import write_csv, write_npz
     from majl_cli.report.plots import write_plot
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from majl_cli.convert import midi_to_frequency
 from majl_cli.data.manifest import Track
 from majl_cli.data.note_labels import frames_from_notes, read_mir_st500, read_ultrastar
+from majl_cli.data.number_tables import read_numbers, table_layout
 from majl_cli.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -52,14 +53,9 @@ def read_csv(path: Path) -> PitchLabels:
     A third column named ``agree`` marks rows to believe (1) or not (0); a column named ``voiced`` with 0 makes a
     row unvoiced whatever its frequency. A negative frequency is unvoiced too.
     """
-    try:
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}", "check the label file") from error
-    delimiter = "," if "," in first else None
-    columns = [name.strip().lower() for name in first.split(delimiter)]
-    names = [] if not columns or _is_number(columns[0]) else columns
-    rows = _numbers(path, delimiter=delimiter, skip=1 if names else 0)
+    layout = table_layout(path, what="label")
+    names = layout.names
+    rows = _numbers(path, delimiter=layout.delimiter, skip=layout.skip)
     if rows.shape[1] < 2:
         raise DataError(f"{path}: one column only", "a pitch CSV has time and frequency")
     times, frequencies = rows[:, 0], np.maximum(rows[:, 1], 0.0)
@@ -108,27 +104,14 @@ def read_confidence(path: Path) -> tuple[Floats, Floats]:
 
 
 def _from_semitones(path: Path, *, first: float, hop: float) -> PitchLabels:
-    midi = _numbers(path, delimiter=None, skip=0)[:, 0]
+    midi = _numbers(path)[:, 0]
     times = np.add(np.arange(len(midi)) * hop, first, dtype=np.float64)
     voiced = midi > 0
     return times, np.where(voiced, midi_to_frequency(np.where(voiced, midi, 69.0)), 0.0), np.ones(len(midi), bool)
 
 
-def _numbers(path: Path, *, delimiter: str | None, skip: int) -> Floats:
-    try:
-        rows = np.loadtxt(path, delimiter=delimiter, skiprows=skip, ndmin=2, encoding="utf-8")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such label file", "check the corpus") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as pitch labels: {error}", "check the label file") from error
+def _numbers(path: Path, *, delimiter: str | None = None, skip: int = 0) -> Floats:
+    rows = read_numbers(path, what="label", delimiter=delimiter, skip=skip)
     if not rows.size:
         raise DataError(f"{path}: no labels in it", "check the label file")
     return rows
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -67,6 +67,16 @@ def frames_from_notes(notes: Sequence[Note], duration: float) -> tuple[Floats, F
     return times, np.where(voiced, midi_to_frequency(np.where(voiced, midi, 69.0)), 0.0), known
 
 
+def note_arrays(notes: Sequence[Note]) -> tuple[Floats, Floats]:
+    """Intervals (N, 2) in s and pitches (N,) in Hz of ``notes``, as metrics/notes.py takes them.
+
+    Left out, as they cannot be scored: notes without a pitch, and notes that do not end after their start.
+    """
+    scored = [note for note in notes if note.midi is not None and note.offset > note.onset]
+    intervals = np.array([(note.onset, note.offset) for note in scored], dtype=np.float64).reshape(-1, 2)
+    return intervals, midi_to_frequency([note.midi for note in scored if note.midi is not None])
+
+
 def read_mir_st500(path: Path) -> list[Note]:
     """The notes of one song of MIR-ST500: ``path`` is the JSON file and below it, like a file in it, the song's id
     (``MIR-ST500_corrected.json/17``), so that each song has a path of its own. Raises DataError."""

@@ -1,1 +1,1 @@
-"""Metrics of separation and melody, by the field's names."""
+"""Metrics of separation, melody and notes, by the field's names."""

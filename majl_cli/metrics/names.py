@@ -73,6 +73,7 @@ METRICS: dict[str, Metric] = {
             key="rpa_strict", name="RPA, unvoiced = miss", unit="%",
             kind="raw pitch accuracy where an estimate that says unvoiced counts as wrong (as some code publishes it)",
         ),
+        Metric(key="voicing_f1", name="voicing F1", unit="%", kind="F measure of the voiced frames"),
         Metric(
             key="octave_errors", name="octave errors", unit="%", better="lower",
             kind="frames voiced in both that are right but for whole octaves, of all voiced in both",
@@ -85,14 +86,14 @@ METRICS: dict[str, Metric] = {
             key="cents_p95", name="error, 95th percentile", unit="cents", better="lower",
             kind="95th percentile of the absolute error of frames voiced in both",
         ),
-        Metric(key="con_f1", name="COn F1", unit="%", kind="notes: onset within 50 ms, mir_eval.transcription"),
-        Metric(
-            key="conp_f1", name="COnP F1", unit="%",
-            kind="notes: onset within 50 ms and pitch within 50 cents, mir_eval.transcription",
-        ),
-        Metric(
-            key="conpoff_f1", name="COnPOff F1", unit="%",
-            kind="notes: onset, pitch and offset (50 ms or 20 % of the note), mir_eval.transcription",
+        *(
+            Metric(key=f"{key}_{part}", name=f"{name} {said}", unit="%", kind=f"notes: {kind}, mir_eval.transcription")
+            for key, name, kind in (
+                ("con", "COn", "onset within 50 ms"),
+                ("conp", "COnP", "onset within 50 ms and pitch within 50 cents"),
+                ("conpoff", "COnPOff", "onset, pitch and offset (50 ms or 20 % of the note)"),
+            )
+            for part, said in (("f1", "F1"), ("precision", "precision"), ("recall", "recall"))
         ),
     )
 }  # fmt: skip

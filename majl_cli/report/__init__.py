@@ -1,1 +1,1 @@
-"""What becomes of results: files, notes and plots."""
+"""What becomes of results: files, MIDI and plots."""

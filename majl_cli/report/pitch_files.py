@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from majl_cli.errors import UsageError
+from majl_cli.inference.notes import f0_to_notes
 from majl_cli.inference.outputs import written_aside
-from majl_cli.report.notes import f0_to_notes, write_midi
+from majl_cli.report.midi import write_midi
 from majl_cli.report.plots import write_plot
 
 if TYPE_CHECKING:
