@@ -1,0 +1,139 @@
+"""The summary: a table a part, estimators as rows, metrics as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from majl_cli.evaluation.results import MetricSummary, Result
+from majl_cli.metrics.names import METRICS, Metric, metric_of, part_of
+from majl_cli.report.page.header import ROLES
+from majl_cli.report.page.numerals import NOTHING, bounds, shown, tracks_with_a_score, whole
+
+PART_NAMES = {
+    "": "Scores",
+    "vocals": "Vocals",
+    "accompaniment": "Accompaniment",
+    "melody": "Melody, from the mixture",
+    "melody_clean": "Melody, from the clean vocals",
+    "notes": "Notes",
+}
+_LAST_PARTS = ("melody", "melody_clean", "notes")
+
+Summaries = Mapping[str, Mapping[str, MetricSummary]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """``others`` are further summaries under their own names: the median, GNSDR; ``scored`` "48 of 50" if not all."""
+
+    mean: str
+    bounds: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+    scored: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRow:
+    """``marks`` are numbers of warnings about this estimator."""
+
+    name: str
+    role: str
+    marks: tuple[int, ...]
+    tracks: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartTable:
+    part: str
+    name: str
+    metrics: tuple[Metric, ...]
+    rows: tuple[ScoreRow, ...]
+
+
+def part_name(part: str) -> str:
+    """As a heading."""
+    return PART_NAMES.get(part, part.replace("_", " ").capitalize())
+
+
+def ordered_keys(results: Sequence[Result], summaries: Summaries) -> list[str]:
+    """Every key that a track or a summary has, stems before melody and notes, metrics in the order of ``METRICS``."""
+    keys = {key for result in results for row in result.rows for key in row.scores}
+    keys |= {key for by_key in summaries.values() for key in by_key}
+    parts = {name: place for place, name in enumerate(PART_NAMES)}
+    metrics = {name: place for place, name in enumerate(METRICS)}
+
+    def place(key: str) -> tuple[bool, int, str, int]:
+        part = part_of(key)
+        return part in _LAST_PARTS, parts.get(part, len(parts)), part, metrics[metric_of(key).key]
+
+    return sorted(keys, key=place)
+
+
+def part_tables(
+    results: Sequence[Result], summaries: Summaries, *, marks: Mapping[str, tuple[int, ...]], keys: Sequence[str]
+) -> list[PartTable]:
+    """A table each part that has a summary."""
+    summed = {key for by_key in summaries.values() for key in by_key}
+    parts = list(dict.fromkeys(part_of(key) for key in keys if key in summed))
+    return [
+        _part_table(part, [key for key in keys if part_of(key) == part and key in summed], results, summaries, marks)
+        for part in parts
+    ]
+
+
+def _part_table(
+    part: str,
+    keys: Sequence[str],
+    results: Sequence[Result],
+    summaries: Summaries,
+    marks: Mapping[str, tuple[int, ...]],
+) -> PartTable:
+    best = {key: _best(key, results, summaries) for key in keys}
+    rows = []
+    for result in results:
+        own = summaries.get(result.name, {})
+        if not any(key in own for key in keys):
+            continue
+        rows.append(
+            ScoreRow(
+                name=result.name,
+                role=ROLES.get(result.kind, ""),
+                marks=marks.get(result.name, ()),
+                tracks=whole(sum(not row.error for row in result.rows)),
+                cells=tuple(_cell(own.get(key), metric_of(key), best[key], result.kind in ROLES) for key in keys),
+            )
+        )
+    return PartTable(part=part, name=part_name(part), metrics=tuple(map(metric_of, keys)), rows=tuple(rows))
+
+
+def _best(key: str, results: Sequence[Result], summaries: Summaries) -> str:
+    """The best mean as it is shown, among all but baselines and oracles; "" if there is none."""
+    metric = metric_of(key)
+    means = [
+        summaries[result.name][key].mean.mean
+        for result in results
+        if result.kind not in ROLES and key in summaries.get(result.name, {})
+    ]
+    means = [mean for mean in means if not math.isnan(mean)]
+    if not means:
+        return ""
+    return shown(max(means) if metric.better == "higher" else min(means), metric)
+
+
+def _cell(summary: MetricSummary | None, metric: Metric, best: str, frames_others: bool) -> Cell:
+    if summary is None:
+        return Cell(mean=NOTHING)
+    mean = shown(summary.mean.mean, metric)
+    others = [("median", shown(summary.median, metric))] if metric.median else []
+    others += [(metric.weighted, shown(summary.weighted, metric))] if metric.weighted else []
+    return Cell(
+        mean=mean,
+        bounds=bounds(summary.mean, metric),
+        others=tuple(others),
+        scored=tracks_with_a_score(summary),
+        best=mean == best and not frames_others,
+    )
