@@ -25,7 +25,7 @@ from majl_cli.report.page.scores import part_name
 WIDTH, HEIGHT = 1000.0, 34.0
 CHOSEN = ("sdr", "v4_sdr", "v3_nsdr", "rpa", "oa", "conp_f1")
 DOTS_WITH_TITLES = 1000  # in a figure; of more, the page's script names the one under the pointer
-_REACH = 3.0  # an axis ends this many interquartile ranges outside the quartiles, or at the last dot
+_REACH = 4.0  # an axis ends this many interquartile ranges outside the quartiles, or at the last dot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,7 +165,7 @@ def _time_ticks(start: float, seconds: float) -> tuple[tuple[float, str], ...]:
 
 
 def _clock(time: float, step: float) -> str:
-    """"4", "0.5", "1:05"."""
+    """ "4", "0.5", "1:05"."""
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     if time < 60:
         return f"{time:.{digits}f}"

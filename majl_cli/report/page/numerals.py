@@ -44,14 +44,14 @@ def bounds(interval: Interval, metric: Metric, *, signed: bool = False) -> str:
 
 
 def probability(p: float) -> str:
-    """"0.012", "< 0.001"."""
+    """ "0.012", "< 0.001"."""
     return "< 0.001" if p < 0.001 else numeral(p, 3)
 
 
 def tracks_with_a_score(summary: MetricSummary) -> str:
-    """"48 of 50", or nothing if all have one."""
+    """ "48 of 50", or just "50" if all have one."""
     count = summary.mean.count
-    return f"{count} of {count + summary.missing}" if summary.missing else ""
+    return f"{whole(count)} of {whole(count + summary.missing)}" if summary.missing else whole(count)
 
 
 def whole(number: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from majl_cli.evaluation.results import MetricSummary, Result
 from majl_cli.metrics.names import METRICS, Metric, metric_of, part_of
 from majl_cli.report.page.header import ROLES
-from majl_cli.report.page.numerals import NOTHING, bounds, shown, tracks_with_a_score, whole
+from majl_cli.report.page.numerals import NOTHING, bounds, shown, tracks_with_a_score
 
 PART_NAMES = {
     "": "Scores",
@@ -26,7 +27,8 @@ Summaries = Mapping[str, Mapping[str, MetricSummary]]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """``others`` are further summaries under their own names: the median, GNSDR; ``scored`` "48 of 50" if not all."""
+    """``others`` are further summaries under their own names: the median, GNSDR; ``scored`` "48 of 50" where fewer or
+    more tracks have this score than the row says."""
 
     mean: str
     bounds: str = ""
@@ -37,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow:
-    """``marks`` are numbers of warnings about this estimator."""
+    """``marks`` are numbers of warnings about this estimator; ``tracks`` how many most of its scores are over."""
 
     name: str
     role: str
@@ -98,13 +100,17 @@ def _part_table(
         own = summaries.get(result.name, {})
         if not any(key in own for key in keys):
             continue
+        ((tracks, _),) = Counter(tracks_with_a_score(own[key]) for key in keys if key in own).most_common(1)
         rows.append(
             ScoreRow(
                 name=result.name,
                 role=ROLES.get(result.kind, ""),
                 marks=marks.get(result.name, ()),
-                tracks=whole(sum(not row.error for row in result.rows)),
-                cells=tuple(_cell(own.get(key), metric_of(key), best[key], result.kind in ROLES) for key in keys),
+                tracks=tracks,
+                cells=tuple(
+                    _cell(own.get(key), metric_of(key), "" if result.kind in ROLES else best[key], tracks)
+                    for key in keys
+                ),
             )
         )
     return PartTable(part=part, name=part_name(part), metrics=tuple(map(metric_of, keys)), rows=tuple(rows))
@@ -124,16 +130,17 @@ def _best(key: str, results: Sequence[Result], summaries: Summaries) -> str:
     return shown(max(means) if metric.better == "higher" else min(means), metric)
 
 
-def _cell(summary: MetricSummary | None, metric: Metric, best: str, frames_others: bool) -> Cell:
+def _cell(summary: MetricSummary | None, metric: Metric, best: str, tracks: str) -> Cell:
     if summary is None:
         return Cell(mean=NOTHING)
     mean = shown(summary.mean.mean, metric)
+    scored = tracks_with_a_score(summary)
     others = [("median", shown(summary.median, metric))] if metric.median else []
     others += [(metric.weighted, shown(summary.weighted, metric))] if metric.weighted else []
     return Cell(
         mean=mean,
         bounds=bounds(summary.mean, metric),
         others=tuple(others),
-        scored=tracks_with_a_score(summary),
-        best=mean == best and not frames_others,
+        scored="" if scored == tracks else scored,
+        best=mean == best,
     )

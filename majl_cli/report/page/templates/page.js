@@ -35,7 +35,8 @@
     })),
   );
   for (const row of rows) {
-    const words = [row.track, row.group, row.notes, row.error, data.estimators[row.estimator].name];
+    const error = row.error && `failed: ${row.error}`;
+    const words = [row.track, row.group, row.notes, error, data.estimators[row.estimator].name];
     row.words = words.join("\n").toLowerCase();
   }
 
@@ -193,14 +194,15 @@
       if (track === undefined) return;
       readout.append(element("b", data.tracks[track]));
       for (const { svg, points } of strips) {
+        const { name, track: tracks, scores } = data.estimators[svg.dataset.estimator];
+        const value = scores[key]?.[tracks.indexOf(track)] ?? null;
+        if (value !== null) readout.append(` · ${name} ${shown(value, metric.digits)} ${metric.unit}`);
         const own = points.find((each) => each.track === track);
         if (!own) continue;
         const mark = document.createElementNS("http://www.w3.org/2000/svg", "path");
         mark.setAttribute("class", "pointed");
         mark.setAttribute("d", `M${own.x} ${own.y}h0`);
         svg.append(mark);
-        const name = data.estimators[svg.dataset.estimator].name;
-        readout.append(` · ${name} ${shown(own.value, metric.digits)} ${metric.unit}`);
       }
     }
 
