@@ -100,6 +100,8 @@ def test_warnings_stand_above_the_scores_and_mark_every_row_of_their_estimators(
     rows = Outline(html).texts("th", scope="row")
     assert {row for row in rows if row.startswith("htdemucs")} == {"htdemucs ⚠2"}
     assert not any("⚠" in row for row in rows if row.startswith(("mixture", "ideal")))
+    assert "majl-large ⚠2 less majl-base ⚠1" in Outline(html).texts("h3")
+    assert any(name.startswith("htdemucs ⚠2 median") for name in Outline(html).texts("div", class_="name"))
 
 
 def test_summary_has_a_table_each_part_with_every_metric_explained(page: Page, html: str) -> None:

@@ -65,13 +65,15 @@ def write_page(report: Page, target: Path, *, with_audio: bool = False) -> None:
 
 def _views(report: Page, *, with_audio: bool) -> dict[str, Any]:
     keys = ordered_keys(report.results, report.summaries)
+    marks = marks_of(report.results)
     chosen, others = figures(report.results, keys)
     return {
         "title": report.title,
         "command": report.command,
         "date": report.date,
         "header": header_of(report.results),
-        "parts": part_tables(report.results, report.summaries, marks=marks_of(report.results), keys=keys),
+        "parts": part_tables(report.results, report.summaries, marks=marks, keys=keys),
+        "marks_by_name": marks,
         "comparisons": comparisons(report.differences),
         "figures": chosen,
         "other_figures": others,

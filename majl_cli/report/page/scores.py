@@ -50,10 +50,13 @@ class ScoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PartTable:
+    """``legend`` says what the columns are: (their names, what they measure), one each kind."""
+
     part: str
     name: str
     metrics: tuple[Metric, ...]
     rows: tuple[ScoreRow, ...]
+    legend: tuple[tuple[str, str], ...]
 
 
 def part_name(part: str) -> str:
@@ -113,7 +116,21 @@ def _part_table(
                 ),
             )
         )
-    return PartTable(part=part, name=part_name(part), metrics=tuple(map(metric_of, keys)), rows=tuple(rows))
+    metrics = tuple(map(metric_of, keys))
+    return PartTable(part=part, name=part_name(part), metrics=metrics, rows=tuple(rows), legend=_legend(metrics))
+
+
+def _legend(metrics: Sequence[Metric]) -> tuple[tuple[str, str], ...]:
+    kinds: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        kinds.setdefault(metric.kind, []).append(metric)
+    lines = []
+    for kind, own in kinds.items():
+        weighted = ", ".join(metric.weighted for metric in own if metric.weighted)
+        text = kind + ("; also the median over tracks" if any(metric.median for metric in own) else "")
+        text += f"; {weighted}: means weighted by the tracks’ lengths" if weighted else ""
+        lines.append((", ".join(metric.name for metric in own), text))
+    return tuple(lines)
 
 
 def _best(key: str, results: Sequence[Result], summaries: Summaries) -> str:
