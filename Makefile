@@ -22,7 +22,15 @@ demo: $(VENV)/.installed
 	@echo "The stems and the melody of examples/song.ogg:"
 	@ls -1 stems/song/*
 
-test: $(VENV)/.installed-dev
+# A browser for the tests that look at pages; they are skipped where there is none, and none can be installed.
+$(VENV)/.chromium: | $(VENV)/.installed-dev
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ -z "$$CHROMIUM" ] \
+	  && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; \
+	then (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 \
+	  || echo "no Chromium could be installed: tests that need one are skipped"; fi
+	@touch $@
+
+test: $(VENV)/.installed-dev $(VENV)/.chromium
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed-dev
