@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from majl_cli.data.manifest import Track
 from majl_cli.errors import DataError
 from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.evaluation.results import F0
@@ -28,7 +29,7 @@ class ModelEstimator:
         self.stems: tuple[str, ...] = own if ACCOMPANIMENT in own else (*own, ACCOMPANIMENT)
         self.inputs: tuple[str, ...] = INPUTS
         self.trained_on = trained_on(model.info.metadata)
-        self.description = f"{describe_architecture(model.info.architecture)}, {model.runtime}"
+        self.description = describe_architecture(model.info.architecture)
 
     def separate(self, prepared: PreparedTrack, folder: Path) -> dict[str, Path]:
         """The stems that there are references of."""
@@ -51,6 +52,10 @@ class ModelEstimator:
             source, input = separated[self.target], "vocals"
         track = self.model.estimate_pitch(source, input=input)
         return F0(times=track.times, frequency=np.where(track.voiced, track.frequency, -track.frequency))
+
+    def note_file(self, track: Track) -> Path | None:
+        """None: the notes are cut from the f0."""
+        return None
 
 
 def trained_on(metadata: Mapping[str, Any]) -> tuple[str, ...]:

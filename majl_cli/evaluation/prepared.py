@@ -63,6 +63,10 @@ class Estimator(Protocol):
         is no estimate of this track. Raises MajlError."""
         ...
 
+    def note_file(self, track: Track) -> Path | None:
+        """A file of notes it has for the track; None: its f0 is cut into notes."""
+        ...
+
 
 def prepare_track(
     track: Track, folder: Path, *, stems: Sequence[str], target: str = "vocals", snr_db: float | None = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from majl_cli.audio import BLOCK_FRAMES, AudioReader
 from majl_cli.data.manifest import Track
 from majl_cli.errors import UsageError
+from majl_cli.evaluation.melody_scoring import score_f0, score_notes, write_f0
 from majl_cli.evaluation.prepared import Estimator, prepare_track
 from majl_cli.evaluation.protocols import FAMILIES
 from majl_cli.evaluation.results import TrackRow
@@ -98,6 +99,7 @@ def score_track(
     if track.pitch is not None and {"pitch", "notes"} & set(scoring.families):
         for input in scoring.inputs:
             if input in estimator.inputs and (input == "mixture" or scoring.target in prepared.references):
+                stop.check()
                 scores |= _score_melody(estimator, prepared, input, separated, scoring, f0_folder)
     if keep is not None and separated:
         keep.parent.mkdir(parents=True, exist_ok=True)
@@ -110,3 +112,26 @@ def score_track(
         counts=counts,
         notes=tuple(prepared.notes),
     )
+
+
+def _score_melody(
+    estimator: Estimator,
+    prepared: PreparedTrack,
+    input: str,
+    separated: Mapping[str, Path],
+    scoring: Scoring,
+    f0_folder: Path | None,
+) -> Scores:
+    track, part = prepared.track, PARTS[input]
+    f0 = estimator.estimate_f0(prepared, input, separated)
+    if f0 is None:
+        prepared.notes.append(f"no f0 file of {track.id}")
+        return {}
+    if f0_folder is not None:
+        write_f0(f0, f0_folder / f"{safe_name(track.id)}.{part}.csv")
+    scores: Scores = {}
+    if "pitch" in scoring.families:
+        scores |= {f"{part}/{key}": value for key, value in score_f0(track, f0).items()}
+    if "notes" in scoring.families and input == "mixture":
+        scores |= {f"notes/{key}": value for key, value in score_notes(track, f0, estimator.note_file(track)).items()}
+    return scores

@@ -28,11 +28,15 @@ class Stop:
     def set(self) -> None:
         self._event.set()
 
+    def check(self) -> None:
+        """Raises Cancelled once the work has been stopped."""
+        if self._event.is_set():
+            raise Cancelled("interrupted")
+
     def guard(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items; raises Cancelled once the work has been stopped."""
         for item in items:
-            if self._event.is_set():
-                raise Cancelled("interrupted")
+            self.check()
             yield item
 
 
