@@ -35,7 +35,7 @@ class TorchCrepe(PitchTracker):
 
     size: str
     # "The provided model is trained using the following datasets" (README of marl/crepe).
-    trained_on = ("mir-1k", "bach10", "rwc-synth", "medleydb", "mdb-stem-synth", "nsynth")
+    trained_on: tuple[str, ...] = ("mir-1k", "bach10", "rwc-synth", "medleydb", "mdb-stem-synth", "nsynth")
 
     def __init__(self, *, device: str = "auto") -> None:
         if importlib.util.find_spec("torchcrepe") is None:
@@ -58,7 +58,8 @@ class TorchCrepe(PitchTracker):
             frequency, periodicity = torchcrepe.postprocess(
                 salience, fmin=50.0, fmax=torchcrepe.MAX_FMAX, decoder=_viterbi, return_periodicity=True
             )
-            periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)
+            if periodicity.shape[1] >= MEDIAN_FRAMES:
+                periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)
             periodicity = torchcrepe.threshold.Silence(SILENCE_DB)(periodicity, signal, SAMPLE_RATE, HOP_LENGTH)
         voiced = periodicity[0].numpy() >= VOICED_FROM
         return np.where(voiced, frequency[0].numpy(), -frequency[0].numpy())

@@ -107,4 +107,5 @@ def _mono(path: Path, start_second: int, rate: int) -> NDArray[np.float32]:
     before = CONTEXT_SECONDS if start_second else 0
     seconds = before + WINDOW_SECONDS + CONTEXT_SECONDS
     audio, _ = read_audio(path, start=start_second * rate, frames=seconds * rate)
-    return resample(audio.mean(axis=1, dtype=np.float32), rate, SAMPLE_RATE)
+    audio = resample(audio.mean(axis=1, dtype=np.float32), rate, SAMPLE_RATE)
+    return audio if len(audio) else np.zeros(1, np.float32)  # a single sample may round to none

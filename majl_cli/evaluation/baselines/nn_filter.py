@@ -1,4 +1,4 @@
-"""REPET-SIM: what repeats is accompaniment, the rest is voice (Rafii and Pardo, ISMIR 2012), as librosa documents it."""
+"""REPET-SIM: what repeats is accompaniment, the rest is voice (Rafii and Pardo, ISMIR 2012), by librosa."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ APART_SECONDS = 2.0  # frames nearer than this do not count as a repetition
 MARGINS = {VOCALS: 10.0, ACCOMPANIMENT: 2.0}
 PIECE_SECONDS = 60.0
 OVERLAP_SECONDS = 1.0
-FEWEST_FRAMES = 3
 
 
 class NearestNeighbourFilter(Separator):
@@ -26,7 +25,7 @@ class NearestNeighbourFilter(Separator):
 
     Comparing all frames with all takes memory and time that grow with the square of the length, so a file is cut into
     equal pieces of at most 60 s, which overlap and are cross-faded for 1 s. The two stems need not add up to the
-    mixture. Below three frames (46 ms at 44.1 kHz) nothing repeats, and everything is accompaniment.
+    mixture. In less than one frame nothing repeats, and everything is accompaniment.
     """
 
     name = "nn-filter"
@@ -68,19 +67,17 @@ def _separate_channel(audio: NDArray[np.float32], rate: int) -> dict[str, NDArra
     """Vocals and accompaniment (n,) of one channel (n,)."""
     import librosa
 
-    padded = np.pad(audio, (0, max(0, N_FFT - len(audio))))
-    spectrum = librosa.stft(padded, n_fft=N_FFT)
-    magnitude = np.abs(spectrum)
-    frames = magnitude.shape[1] if len(audio) >= N_FFT else 0
-    if frames < FEWEST_FRAMES:
+    if len(audio) < N_FFT:
         return {VOCALS: np.zeros_like(audio), ACCOMPANIMENT: audio.copy()}
+    spectrum = librosa.stft(audio, n_fft=N_FFT)
+    magnitude = np.abs(spectrum)
     # librosa refuses a width that leaves no neighbour to a frame.
-    width = min(int(librosa.time_to_frames(APART_SECONDS, sr=rate)), (frames - 1) // 2)
+    width = min(int(librosa.time_to_frames(APART_SECONDS, sr=rate)), (magnitude.shape[1] - 1) // 2)
     repeating = librosa.decompose.nn_filter(magnitude, aggregate=np.median, metric="cosine", width=width)
     repeating = np.minimum(magnitude, repeating)
     other = {VOCALS: (magnitude - repeating, repeating), ACCOMPANIMENT: (repeating, magnitude - repeating)}
     stems = {}
     for stem, (wanted, unwanted) in other.items():
         mask = librosa.util.softmask(wanted, MARGINS[stem] * unwanted, power=2)
-        stems[stem] = librosa.istft(mask * spectrum, n_fft=N_FFT, length=len(padded))[: len(audio)]
+        stems[stem] = librosa.istft(mask * spectrum, n_fft=N_FFT, length=len(audio))
     return stems
