@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
 BATCH_FRAMES = 256
+# Not torchcrepe's default upper end of 2006 Hz: its Viterbi decoder makes it cheaper to stay on one of the last 12 bins
+# (above 1720 Hz) than anywhere else, and under music the path lies there all the time.
+FMIN, FMAX = 50.0, 1500.0
 VOICED_FROM = 0.21  # periodicity; with the median filter and the next line, torchcrepe's README on clean speech
 SILENCE_DB = -60.0
 MEDIAN_FRAMES = 3
@@ -25,8 +28,8 @@ CENTS_PER_BIN = 20.0
 
 
 class TorchCrepe(PitchTracker):
-    """torchcrepe as its README has it: Viterbi decoding; the periodicity, median-filtered over 3 frames and 0 below
-    -60 dB (A-weighted), makes a frame voiced from 0.21 on. Elsewhere the decoded pitch is the guess.
+    """torchcrepe as its README has it: Viterbi decoding (50 to 1500 Hz); the periodicity, median-filtered over 3
+    frames and 0 below -60 dB (A-weighted), makes a frame voiced from 0.21 on. Elsewhere the decoded pitch is the guess.
 
     One thing differs: torchcrepe adds random dither of up to 20 cents to hide its bins of 20 cents. Here a frame gets
     the centre of its bin, so that two runs agree. Raises DependencyError where torchcrepe is not installed, DeviceError
@@ -56,7 +59,7 @@ class TorchCrepe(PitchTracker):
             batches = torchcrepe.preprocess(signal, SAMPLE_RATE, HOP_LENGTH, BATCH_FRAMES, device)
             salience = torch.cat([self._network(frames).cpu() for frames in batches]).T[None]
             frequency, periodicity = torchcrepe.postprocess(
-                salience, fmin=50.0, fmax=torchcrepe.MAX_FMAX, decoder=_viterbi, return_periodicity=True
+                salience, fmin=FMIN, fmax=FMAX, decoder=_viterbi, return_periodicity=True
             )
             if periodicity.shape[1] >= MEDIAN_FRAMES:
                 periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)

@@ -76,9 +76,10 @@ class IdealComplexMask(Oracle):
     description = "oracle: ideal complex mask of the references, at most 20 dB of gain"
 
     def estimates(self, mixture: Spectra, references: Spectra) -> Spectra:
-        # |S / X| <= 10 means |S| <= 10 |X|; so written, nothing is divided by a silent mixture.
-        allowed = LARGEST_GAIN * np.abs(mixture)
-        return references * np.minimum(1.0, allowed / np.maximum(np.abs(references), TINY))
+        # S / X times X is S, and |S / X| <= 10 is |S| <= 10 |X|: so nothing is divided by a silent mixture.
+        allowed = np.broadcast_to(LARGEST_GAIN * np.abs(mixture), references.shape)
+        size = np.abs(references)
+        return references * np.divide(allowed, size, out=np.ones_like(size), where=size > allowed)
 
 
 def _blocks(paths: list[Path]) -> Iterator[NDArray[np.float32]]:

@@ -72,7 +72,7 @@ def _separate_channel(audio: NDArray[np.float32], rate: int) -> dict[str, NDArra
     spectrum = librosa.stft(audio, n_fft=N_FFT)
     magnitude = np.abs(spectrum)
     # librosa refuses a width that leaves no neighbour to a frame.
-    width = min(int(librosa.time_to_frames(APART_SECONDS, sr=rate)), (magnitude.shape[1] - 1) // 2)
+    width = min(int(librosa.time_to_frames(APART_SECONDS, sr=rate)), (magnitude.shape[1] - 1) // 2 - 1)
     repeating = librosa.decompose.nn_filter(magnitude, aggregate=np.median, metric="cosine", width=width)
     repeating = np.minimum(magnitude, repeating)
     other = {VOCALS: (magnitude - repeating, repeating), ACCOMPANIMENT: (repeating, magnitude - repeating)}
