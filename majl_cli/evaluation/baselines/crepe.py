@@ -29,7 +29,8 @@ CENTS_PER_BIN = 20.0
 
 class TorchCrepe(PitchTracker):
     """torchcrepe as its README has it: Viterbi decoding (50 to 1500 Hz); the periodicity, median-filtered over 3
-    frames and 0 below -60 dB (A-weighted), makes a frame voiced from 0.21 on. Elsewhere the decoded pitch is the guess.
+    frames and 0 below -60 dB (A-weighted dB, averaged over frequencies, so that a bare sine is silence too), makes a
+    frame voiced from 0.21 on. Elsewhere the decoded pitch is the guess.
 
     One thing differs: torchcrepe adds random dither of up to 20 cents to hide its bins of 20 cents. Here a frame gets
     the centre of its bin, so that two runs agree. Raises DependencyError where torchcrepe is not installed, DeviceError
@@ -51,7 +52,8 @@ class TorchCrepe(PitchTracker):
         import torchcrepe
 
         device = resolve_device(self._device_name)
-        signal = torch.from_numpy(np.ascontiguousarray(audio))[None]
+        # librosa's STFT, which tells silence, warns below one frame.
+        signal = torch.from_numpy(np.pad(audio, (0, max(0, torchcrepe.WINDOW_SIZE - len(audio)))))[None]
         with torch.inference_mode():
             if self._network is None:
                 self._network = _load(self.size).to(device)
@@ -61,11 +63,11 @@ class TorchCrepe(PitchTracker):
             frequency, periodicity = torchcrepe.postprocess(
                 salience, fmin=FMIN, fmax=FMAX, decoder=_viterbi, return_periodicity=True
             )
-            if periodicity.shape[1] >= MEDIAN_FRAMES:
-                periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)
+            periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)
             periodicity = torchcrepe.threshold.Silence(SILENCE_DB)(periodicity, signal, SAMPLE_RATE, HOP_LENGTH)
         voiced = periodicity[0].numpy() >= VOICED_FROM
-        return np.where(voiced, frequency[0].numpy(), -frequency[0].numpy())
+        signed = np.where(voiced, frequency[0].numpy(), -frequency[0].numpy())
+        return signed[: len(audio) // HOP_LENGTH + 1]
 
 
 class TorchCrepeTiny(TorchCrepe):
