@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
 from majl_cli.cli.console import print_error
+from majl_cli.cli.evaluate import evaluate
 from majl_cli.cli.experiment import experiment
 from majl_cli.cli.filter import filter
 from majl_cli.cli.init import init
@@ -85,6 +86,10 @@ app.command(epilog="Example: majl filter pseudo --th auto --precision 0.95  (wri
 app.command(epilog="Example: majl train-stage2 --pseudo pseudo --th 0.7 --data mir-1k=MIR-1K --out runs/second")(
     train_stage2
 )
+app.command(
+    epilog="Example: majl evaluate --data mir-1k=MIR-1K --split validation --model majl-base --baseline mixture "
+    "--baseline irm --jobs 2  (writes evaluation/mir-1k-singer-disjoint/report.html)"
+)(evaluate)
 app.command(
     epilog="Example: majl experiment baseline --budget 0.01  (in a project; writes a report with tables and plots)"
 )(experiment)

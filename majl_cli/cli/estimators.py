@@ -39,16 +39,16 @@ def wanted_estimators(
 
     Raises UsageError for two of one name, or an unknown baseline.
     """
-    from majl_cli.evaluation.baselines.registry import BASELINES
+    from majl_cli.evaluation.baselines import baselines as known
 
     if not (models or estimates or baselines):
         models = [_project_model(project)]
     for name in baselines:
-        if name not in BASELINES:
-            raise UsageError(f"no baseline {name!r}", f"use some of {', '.join(BASELINES)}")
+        if name not in known:
+            raise UsageError(f"no baseline {name!r}", f"use some of {', '.join(known)}")
     found = [_model(name, device, precision, threads) for name in models]
     found += [_estimates(item, trained_on, f0_threshold) for item in estimates]
-    found += [Wanted(name=name, make=lambda name=name: (BASELINES[name](), {})) for name in baselines]
+    found += [_baseline(name) for name in baselines]
     names = [wanted.name for wanted in found]
     for name in names:
         if names.count(name) > 1:
@@ -79,6 +79,15 @@ def _estimates(item: str, trained_on: Sequence[str], threshold: float | None) ->
 
         known = tuple(trained_on) or published_training(name)
         return EstimatesFolder(place, name, trained_on=known, threshold=threshold), {"f0_threshold": threshold}
+
+    return Wanted(name=name, make=make)
+
+
+def _baseline(name: str) -> Wanted:
+    def make() -> tuple[Estimator, dict[str, Any]]:
+        from majl_cli.evaluation.baselines import baselines
+
+        return baselines[name](), {}
 
     return Wanted(name=name, make=make)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,81 +11,92 @@ if TYPE_CHECKING:
 
 # What a table on a terminal shows; the files have everything.
 SHOWN = (
-    "sdr",
-    "sdr_gain",
-    "v3_nsdr",
-    "v4_sdr",
-    "v4_sir",
-    "v4_sar",
-    "leakage_db",
-    "rpa",
-    "rca",
-    "oa",
-    "vfa",
-    "con_f1",
-    "conpoff_f1",
-)
+    "sdr", "sdr_gain", "v3_nsdr", "v3_sir", "v3_sar", "v4_sdr", "v4_isr", "v4_sir", "v4_sar", "leakage_db",
+    "rpa", "rca", "oa", "vr", "vfa", "con_f1", "conp_f1", "conpoff_f1",
+)  # fmt: skip
+WIDTH_OF_FILES = 160
 
 
 def print_results(results: Sequence[Result], summaries: Mapping[str, Mapping[str, MetricSummary]]) -> None:
-    """A table a part: estimators by rows, metrics by columns, means with intervals and what the literature quotes."""
-    from majl_cli.evaluation.summary import score_keys
+    """A score a row, an estimator a column: the mean over tracks with its interval, and below it what the literature
+    quotes instead, the median or the length-weighted mean."""
+    from majl_cli.evaluation.summary import groups_of, score_keys
     from majl_cli.metrics.names import metric_of, part_of
     from majl_cli.report.evaluation import cell
 
     keys = [key for key in score_keys(results) if metric_of(key).key in SHOWN]
+    rows: list[list[str] | None] = []
     for part in dict.fromkeys(part_of(key) for key in keys):
-        ours = [key for key in keys if part_of(key) == part]
-        headings = [part]
-        for key in ours:
+        if rows:
+            rows.append(None)
+        for key in (key for key in keys if part_of(key) == part):
             metric = metric_of(key)
-            headings.append(f"{metric.name}\n{metric.unit}")
-            headings += [f"{metric.weighted}\n{metric.unit}"] if metric.weighted else []
-            headings += [f"{metric.name}\nmedian"] if metric.median else []
-        rows = []
-        for result in results:
-            row = [result.name + ("*" if result.warnings else "")]
-            for key in ours:
-                metric, item = metric_of(key), summaries[result.name].get(key)
-                row.append(cell(item).replace(" [", "\n["))
-                number = f"{{:.{metric.digits}f}}"
-                if metric.weighted:
-                    row.append("–" if item is None else number.format(item.weighted * metric.scale))
-                if metric.median:
-                    row.append("–" if item is None else number.format(item.median * metric.scale))
-            rows.append(row)
-        _print_table(headings, rows)
+            found = [summaries[result.name].get(key) for result in results]
+            rows.append([f"{part} {metric.name}, {metric.unit}", *(cell(item) for item in found)])
+            number = f"{{:.{metric.digits}f}}"
+            for name, values in (
+                (metric.weighted, [item.weighted if item else None for item in found]),
+                ("median over tracks" if metric.median else "", [item.median if item else None for item in found]),
+            ):
+                if name:
+                    shown = ("–" if value is None else number.format(value * metric.scale + 0.0) for value in values)
+                    rows.append([f"  {name}", *shown])
+    _print_table(["", *(result.name + "*" * bool(result.warnings) for result in results)], rows)
+    groups = groups_of([row for row in results[0].rows if not row.error])
+    over = f"{len(set(groups))} groups of tracks" if groups else "tracks"
+    print(f"mean over tracks [95 % interval over {over}]" + _left_out(results))
 
 
 def print_differences(differences: Sequence[Difference]) -> None:
     """Paired differences on what the tables show."""
     from majl_cli.metrics.names import metric_of, part_of
 
-    rows = []
+    rows: list[list[str] | None] = []
     for item in differences:
         metric = metric_of(item.key)
         if metric.key not in SHOWN:
             continue
         mean, low, high = (
-            f"{value * metric.scale + 0.0:+.{metric.digits}f}"
+            f"{round(value * metric.scale, metric.digits) + 0.0:+.{metric.digits}f}"
             for value in (item.mean.mean, item.mean.low, item.mean.high)
         )
         unit = "points" if metric.unit == "%" else metric.unit
         counts = f"{item.better} / {item.equal} / {item.worse}"
-        name = f"{part_of(item.key)} {metric.name}"
-        rows.append([name, f"{item.a} - {item.b}", f"{mean} [{low}, {high}] {unit}", f"{item.p:.2g}", counts])
+        p = "< 0.001" if item.p < 0.001 else f"{item.p:.3f}"
+        rows.append([f"{part_of(item.key)} {metric.name}", f"{mean} [{low}, {high}] {unit}", p, counts])
     if rows:
-        _print_table(["score", "", "difference", "p", "better / equal / worse"], rows)
+        heading = f"{differences[0].a} less {differences[0].b}"
+        _print_table([heading, "difference", "p", "better / equal / worse"], rows)
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _left_out(results: Sequence[Result]) -> str:
+    parts = []
+    for result in results:
+        skipped = sum(row.counts.get("windows_skipped", 0) for row in result.rows)
+        failed = sum(bool(row.error) for row in result.rows)
+        if skipped:
+            windows = sum(row.counts.get("windows", 0) for row in result.rows)
+            parts.append(f"{result.name}: {skipped} of {windows} windows skipped")
+        if failed:
+            parts.append(f"{result.name}: {failed} of {len(result.rows)} tracks failed")
+    if any(result.warnings for result in results):
+        parts.append("* see the warnings")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str] | None]) -> None:
+    """None is a line between rows."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=number > 0)
+        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
-    Console(markup=False, highlight=False).print(table)
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*row)
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    Console(markup=False, highlight=False, width=width).print(table)

@@ -75,7 +75,7 @@ def run_request(request: Request, console: Console, *, json: bool) -> int:
     if request.write_mixtures is not None:
         return _write_mixtures(chosen, request.write_mixtures, scoring, console, json=json)
     out = request.out or Path("evaluation") / protocol.name
-    console.note(_describe(protocol, chosen, request))
+    console.note(_describe(protocol, chosen, scoring, request))
     estimators = wanted_estimators(
         models=request.models,
         estimates=request.estimates,
@@ -243,14 +243,16 @@ def _write_mixtures(tracks: Sequence[Track], folder: Path, scoring: Scoring, con
     return 0
 
 
-def _describe(protocol: Protocol, tracks: Sequence[Track], request: Request) -> str:
+def _describe(protocol: Protocol, tracks: Sequence[Track], scoring: Scoring, request: Request) -> str:
     hours = sum(track.duration for track in tracks) / 3600
-    count = f"{len(tracks)} tracks, {hours:.2f} h"
+    mixed = "mixtures as they are" if scoring.snr_db is None else f"mixed at {scoring.snr_db:g} dB"
+    count = f"{len(tracks)} track{'s' * (len(tracks) != 1)}, {hours:.2f} h"
     if request.limit is not None:
         count += " (--limit)"
     elif protocol.expected is not None and len(tracks) != protocol.expected and request.split is None:
         count += f" (a complete copy has {protocol.expected})"
-    return f"{protocol.name}: {protocol.description}; {count}"
+    split = request.split or protocol.split
+    return f"{protocol.name}{f', split {split}' if split else ''}, {mixed}: {count}"
 
 
 def _names(text: str) -> tuple[str, ...]:

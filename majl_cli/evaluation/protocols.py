@@ -50,7 +50,7 @@ protocols: dict[str, Protocol] = {
             families=_MIR1K,
             expected=825,
             keeps=lambda track: track.artist not in HUANG_TRAINING_SINGERS,
-            description="all clips but the 175 of abjones and amy, mixed at 0 dB (GNSDR line of work, Huang 2014 on)",
+            description="all clips but the 175 of abjones and amy (the GNSDR line of work, Huang et al. 2014 on)",
         ),
         Protocol(
             name="mir-1k-singer-disjoint",
@@ -58,7 +58,7 @@ protocols: dict[str, Protocol] = {
             split="test",
             snr_db=0.0,
             families=_MIR1K,
-            description="the clips of heycat, bug and khair, whom majl never trains or validates on, mixed at 0 dB",
+            description="by singer: test is heycat, bug and khair, validation annar, titon, abjones and jmzen",
         ),
         Protocol(
             name="musdb18-test",
@@ -67,7 +67,7 @@ protocols: dict[str, Protocol] = {
             snr_db=None,
             families=("energy", "v4"),
             expected=50,
-            description="the 50 test songs, mixtures as they are (SiSEC 2018)",
+            description="the 50 test songs (SiSEC 2018)",
         ),
         Protocol(
             name="mir-st500-test",
@@ -84,7 +84,7 @@ protocols: dict[str, Protocol] = {
             split="",
             snr_db=None,
             families=FAMILIES,
-            description="every track given, mixtures as they are",
+            description="every track given",
         ),
     )
 }

@@ -56,7 +56,11 @@ def evaluate(
     """
     folder = out / safe_name(estimator.name)
     warnings = leak_warnings(estimator.trained_on, tracks, estimator.name)
-    described = {"estimator": estimator.name, "kind": estimator.kind, "description": estimator.description}
+    described: dict[str, Any] = {
+        "estimator": estimator.name,
+        "kind": estimator.kind,
+        "description": estimator.description,
+    }
     described |= {"protocol": protocol.name, "warnings": list(warnings), **scoring.as_json(), **settings}
     described["tracks"] = [track.id for track in tracks]
     claim(folder, described)

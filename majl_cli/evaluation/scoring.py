@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from majl_cli.audio import BLOCK_FRAMES, AudioReader
 from majl_cli.data.manifest import Track
 from majl_cli.errors import UsageError
 from majl_cli.evaluation.melody_scoring import score_f0, score_notes, write_f0
-from majl_cli.evaluation.prepared import Estimator, prepare_track
+from majl_cli.evaluation.prepared import Estimator, PreparedTrack, prepare_track
 from majl_cli.evaluation.protocols import FAMILIES
 from majl_cli.evaluation.results import TrackRow
+from majl_cli.evaluation.stem_scoring import score_stems
 from majl_cli.inference.pitch import INPUTS
+from majl_cli.inference.track_log import safe_name
 from majl_cli.inference.workers import Stop
 
 Scores = dict[str, float]
@@ -58,22 +55,6 @@ class Scoring:
         }
 
 
-class WavBlocks:
-    """Pairs (references (S, n, C), estimates (E, n, C)) of consecutive blocks of files of one length, as often as they
-    are asked for; ``stop`` ends it early."""
-
-    def __init__(self, references: Sequence[Path], estimates: Sequence[Path], stop: Stop) -> None:
-        self.references, self.estimates, self.stop = references, estimates, stop
-
-    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        with ExitStack() as stack:
-            readers = [stack.enter_context(AudioReader(path)) for path in (*self.references, *self.estimates)]
-            count = len(self.references)
-            pieces = zip(*(reader.blocks(BLOCK_FRAMES) for reader in readers), strict=True)
-            for blocks in self.stop.guard(pieces):
-                yield np.stack(blocks[:count]), np.stack(blocks[count:])
-
-
 def score_track(
     estimator: Estimator,
     track: Track,
@@ -94,7 +75,7 @@ def score_track(
     if prepared.references and separates:
         separated = estimator.separate(prepared, place / "estimates")
         if separated:
-            stem_scores, counts = score_stems(prepared, separated, scoring, stop)
+            stem_scores, counts = score_stems(prepared, separated, scoring.families, stop=stop, device=scoring.device)
             scores |= stem_scores
     if track.pitch is not None and {"pitch", "notes"} & set(scoring.families):
         for input in scoring.inputs:

@@ -255,7 +255,7 @@ def test_pieces_cover_everything_and_are_never_too_long(samples: int) -> None:
 
 
 def tracked(name: str, prepared: PreparedTrack, input: str = "vocals") -> tuple[NDArray, NDArray]:
-    f0 = baselines[name]().estimate_f0(prepared, input)
+    f0 = baselines[name]().estimate_f0(prepared, input, {})
     assert f0.times.shape == f0.frequency.shape == (prepared.samples * 100 // prepared.sample_rate + 1,)
     np.testing.assert_allclose(f0.times, np.arange(len(f0.times)) * 0.01)
     return f0.times, f0.frequency
@@ -331,12 +331,12 @@ def test_what_a_baseline_cannot_do_is_explained(prepare: Prepare, tmp_path: Path
     prepared = prepare(16000, mixture=noise(1600))
     for name in SEPARATORS:
         with pytest.raises(UsageError, match=f"{name} finds no melody"):
-            baselines[name]().estimate_f0(prepared, "mixture")
+            baselines[name]().estimate_f0(prepared, "mixture", {})
     assert baselines["pyin"]().separate(prepared, tmp_path / "out") == {}
     with pytest.raises(UsageError, match="pyin: no input 'drums'"):
-        baselines["pyin"]().estimate_f0(prepared, "drums")
+        baselines["pyin"]().estimate_f0(prepared, "drums", {})
     with pytest.raises(DataError, match="track t: no reference vocals"):
-        baselines["pyin"]().estimate_f0(prepared, "vocals")
+        baselines["pyin"]().estimate_f0(prepared, "vocals", {})
 
 
 @pytest.mark.data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from majl_cli.audio import AudioWriter, read_audio
 from majl_cli.convert import frames_to_seconds
+from majl_cli.data.manifest import Track
 from majl_cli.errors import DataError, UsageError
 from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.evaluation.results import F0
@@ -39,9 +40,13 @@ class Separator(ABC):
     def separate(self, prepared: PreparedTrack, folder: Path) -> dict[str, Path]:
         """See Estimator."""
 
-    def estimate_f0(self, prepared: PreparedTrack, input: str) -> F0:
+    def estimate_f0(self, prepared: PreparedTrack, input: str, separated: Mapping[str, Path]) -> F0:
         """Raises UsageError: there is no melody to be had here."""
         raise UsageError(f"{self.name} finds no melody", "choose a baseline that does, for example pyin")
+
+    def note_file(self, track: Track) -> Path | None:
+        """None."""
+        return None
 
 
 class PitchTracker(ABC):
@@ -66,7 +71,7 @@ class PitchTracker(ABC):
         """Nothing."""
         return {}
 
-    def estimate_f0(self, prepared: PreparedTrack, input: str) -> F0:
+    def estimate_f0(self, prepared: PreparedTrack, input: str, separated: Mapping[str, Path]) -> F0:
         """See Estimator. Raises UsageError for another input, DataError where no reference vocals are known."""
         if input not in self.inputs:
             raise UsageError(f"{self.name}: no input {input!r}", f"use one of {', '.join(self.inputs)}")
@@ -83,6 +88,10 @@ class PitchTracker(ABC):
             parts.append(self.track(audio)[context:][: min(per_window, total - first)])
         times = frames_to_seconds(np.arange(total), HOP_LENGTH, SAMPLE_RATE)
         return F0(times=times, frequency=np.concatenate(parts))
+
+    def note_file(self, track: Track) -> Path | None:
+        """None: the notes are cut from the f0."""
+        return None
 
 
 @contextmanager
