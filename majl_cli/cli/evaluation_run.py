@@ -177,7 +177,9 @@ def _report(
 
     summaries = {result.name: summarise(result) for result in results}
     compared = [] if request.compare is None else differences(*_compared(request.compare, results, out))
-    document = {"command": shlex.join(["majl", *sys.argv[1:]]), **summary_document(results, summaries, compared)}
+    date = time.strftime("%Y-%m-%d %H:%M")
+    command = shlex.join(["majl", *sys.argv[1:]])
+    document = {"command": command, "date": date, **summary_document(results, summaries, compared)}
     write_scores_csv(results, out / SCORES_FILE)
     write_summary_json(document, out / SUMMARY_FILE)
     page = Page(
@@ -186,8 +188,8 @@ def _report(
         summaries=summaries,
         differences=compared,
         exhibits=exhibits,
-        command=document["command"],
-        date=time.strftime("%Y-%m-%d %H:%M"),
+        command=command,
+        date=date,
     )
     write_page(page, out / REPORT_FILE, with_audio=request.with_audio)
     if not (console.json or console.quiet):

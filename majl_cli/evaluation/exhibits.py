@@ -19,6 +19,7 @@ from majl_cli.evaluation.scoring import Scoring
 from majl_cli.metrics.names import metric_of, part_of
 
 EXCERPT_SECONDS = 12.0
+_SHOWN = ("sdr", "sdr_gain", "v3_nsdr", "v4_sdr", "v3_sir", "v4_sir", "rpa", "rca", "oa", "vfa", "octave_errors")
 # The first of these that a result has says which tracks are the worst.
 _DECIDING = ("sdr", "v4_sdr", "v3_sdr", "oa", "rpa")
 
@@ -79,7 +80,7 @@ def _exhibit(estimator: Estimator, track: Track, row: TrackRow, key: str, work: 
         audio=audio,
         reference_f0=_label(track),
         estimate_f0=_melody(estimator, prepared, separated),
-        scores=dict(row.scores),
+        scores={k: v for k, v in row.scores.items() if part_of(k) in (stem, "melody") and metric_of(k).key in _SHOWN},
     )
 
 

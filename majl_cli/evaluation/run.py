@@ -102,7 +102,7 @@ def evaluate(
         kind=estimator.kind,
         description=estimator.description,
         protocol=protocol.name,
-        settings=described,
+        settings=_cited(described),
         warnings=warnings,
         rows=tuple(rows[track.id] for track in tracks),
     )
@@ -120,7 +120,7 @@ def load_result(folder: Path) -> Result:
         kind=str(settings.get("kind", "estimates")),
         description=str(settings.get("description", "")),
         protocol=str(settings.get("protocol", "")),
-        settings=settings,
+        settings=_cited(settings),
         warnings=tuple(settings.get("warnings", ())),
         rows=tuple(row_from_json(row) for row in rows),
     )
@@ -138,6 +138,12 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
                     "use another --out, or remove that folder",
                 )
     write_json(path, dict(settings))
+
+
+def _cited(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without what a result says itself."""
+    own = ("estimator", "kind", "description", "protocol", "warnings", "tracks", "date")
+    return {key: value for key, value in settings.items() if key not in own}
 
 
 def row_to_json(row: TrackRow) -> dict[str, Any]:

@@ -72,7 +72,9 @@ def _difference(
 ) -> Difference:
     metric = metric_of(key)
     both = np.isfinite(ours) & np.isfinite(theirs)
-    steps = np.round((ours - theirs)[both] * metric.scale, metric.digits) * (1 if metric.better == "higher" else -1)
+    steps = np.round((ours[both] - theirs[both]) * metric.scale, metric.digits) * (
+        1 if metric.better == "higher" else -1
+    )
     return Difference(
         key=key,
         a=a,

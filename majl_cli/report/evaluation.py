@@ -13,7 +13,7 @@ from typing import Any
 from majl_cli.evaluation.results import Difference, MetricSummary, Result
 from majl_cli.evaluation.summary import groups_of, score_keys
 from majl_cli.inference.outputs import written_aside
-from majl_cli.metrics.names import metric_of, part_of
+from majl_cli.metrics.names import metric_of
 from majl_cli.metrics.statistics import Interval
 
 Summaries = Mapping[str, Mapping[str, MetricSummary]]  # by estimator, by key
@@ -72,7 +72,7 @@ def _estimator(result: Result, summary: Mapping[str, MetricSummary]) -> dict[str
         "windows": sum(row.counts.get("windows", 0) for row in result.rows),
         "windows_skipped": sum(row.counts.get("windows_skipped", 0) for row in result.rows),
         "interval_over": f"{len(set(groups))} groups of tracks" if groups else "tracks",
-        "settings": {key: value for key, value in result.settings.items() if key != "tracks"},
+        "settings": result.settings,
         "scores": {key: _summary(item) for key, item in summary.items()},
     }
 
@@ -107,12 +107,7 @@ def cell(item: MetricSummary | None, *, interval: bool = True) -> str:
         return "–"
     metric = metric_of(item.key)
     shown = [
-        f"{value * metric.scale + 0.0:.{metric.digits}f}" for value in (item.mean.mean, item.mean.low, item.mean.high)
+        f"{round(value * metric.scale, metric.digits) + 0.0:.{metric.digits}f}"
+        for value in (item.mean.mean, item.mean.low, item.mean.high)
     ]
     return shown[0] + (f" [{shown[1]}, {shown[2]}]" if interval and math.isfinite(item.mean.low) else "")
-
-
-def heading(key: str) -> str:
-    """``vocals SDR v3 (dB)``."""
-    metric = metric_of(key)
-    return f"{part_of(key)} {metric.name} ({metric.unit})".strip()
