@@ -1,8 +1,8 @@
 """The ceilings: masks computed from the references themselves and applied to the mixture.
 
-No method that masks this STFT (Hann, about 93 ms, hop a quarter; see spectra) can expect to do better than these
-oracles. Channels are masked independently. They read the references, so their scores say what a representation
-allows, never what can be done.
+The STFT has Hann windows of about 93 ms, a quarter apart (see spectra); channels are masked independently. As they
+read the references, their scores say what a mask of that kind allows, not what a method reaches. The ratio mask is no
+bound for methods that change the phase; the complex mask is one for nearly all.
 """
 
 from __future__ import annotations
