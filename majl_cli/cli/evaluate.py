@@ -27,6 +27,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--model",
+            metavar="NAME",
             help="Embedded model, run or checkpoint folder. May be repeated.",
             show_default="the project's last stage, or majl-base",
         ),
@@ -55,18 +56,28 @@ def evaluate(
         str | None,
         typer.Option(
             "--protocol",
+            metavar="NAME",
             help="mir-1k-175-825, mir-1k-singer-disjoint, musdb18-test, mir-st500-test or folder.",
             show_default="the corpus's",
         ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Another split than the protocol's, or all.", show_default="the protocol's"),
+        typer.Option(
+            "--split", metavar="NAME", help="Another split than the protocol's, or all.", show_default="the protocol's"
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only so many tracks, spread evenly.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many tracks, spread evenly.")
+    ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", help="Some of energy,v3,v4,pitch,notes, with commas.", show_default="the protocol's"),
+        typer.Option(
+            "--metrics",
+            metavar="NAMES",
+            help="Some of energy,v3,v4,pitch,notes, with commas.",
+            show_default="the protocol's",
+        ),
     ] = None,
     stems: Annotated[
         str | None,
@@ -76,15 +87,23 @@ def evaluate(
     ] = None,
     snr_db: Annotated[
         float | None,
-        typer.Option("--snr-db", help="Mix vocals and accompaniment at so many dB.", show_default="the protocol's"),
+        typer.Option(
+            "--snr-db", metavar="DB", help="Mix vocals and accompaniment at so many dB.", show_default="the protocol's"
+        ),
     ] = None,
     inputs: Annotated[
-        str, typer.Option("--inputs", help="Where the melody is looked for: mixture, vocals (the clean stem), or both.")
+        str,
+        typer.Option(
+            "--inputs",
+            metavar="NAMES",
+            help="Where the melody is looked for: mixture, vocals (the clean stem), or both.",
+        ),
     ] = "mixture,vocals",
     f0_threshold: Annotated[
         float | None,
         typer.Option(
             "--f0-threshold",
+            metavar="X",
             min=0.0,
             max=1.0,
             help="Confidence from which a frame is voiced, for f0 files that do not say.",
@@ -108,7 +127,9 @@ def evaluate(
             help="Paired differences between two estimators: their names here, or folders of results.",
         ),
     ] = None,
-    worst: Annotated[int, typer.Option("--worst", min=0, help="How many of the worst tracks the report shows.")] = 5,
+    worst: Annotated[
+        int, typer.Option("--worst", metavar="N", min=0, help="How many of the worst tracks the report shows.")
+    ] = 5,
     with_audio: Annotated[bool, typer.Option("--with-audio", help="Put audio players into the report.")] = False,
     keep_estimates: Annotated[bool, typer.Option("--keep-estimates", help="Keep the stems that were scored.")] = False,
     write_mixtures: Annotated[
@@ -119,7 +140,7 @@ def evaluate(
             help="Only write the mixtures as WAV files, for other tools to work on.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Tracks scored side by side.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Tracks scored side by side.")] = 1,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
