@@ -152,6 +152,8 @@ def bss_eval_v3(
         references, estimates = (
             _on_device(audio, device).unsqueeze(2) for audio in (chunk.references, chunk.estimates)
         )
+        if history is None:
+            history = torch.zeros_like(references[..., : _TAPS - 1])
         energies = _Energies.of(projector, first.matches, references, estimates, history=history)
         history = references[..., size - _TAPS + 1 :].clone()
         total = energies if total is None else total + energies
