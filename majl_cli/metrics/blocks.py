@@ -46,13 +46,13 @@ class ArrayBlocks:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """``references`` (S, C, size) and ``estimates`` (E, C, size), float64, silent after the first ``samples``.
+    """``signals`` (S + E, C, size), the ``sources`` references first, float64, silent after the first ``samples``.
 
-    The arrays are views that the next chunk overwrites.
+    The next chunk overwrites the array.
     """
 
-    references: NDArray[np.float64]
-    estimates: NDArray[np.float64]
+    signals: NDArray[np.float64]
+    sources: int
     samples: int
 
 
@@ -84,8 +84,7 @@ def rechunk(blocks: Blocks, size: int, *, tail: int = 0, mono: bool = False) -> 
 
     With ``mono`` the channels are averaged to one.
     """
-    buffer, filled, held = np.zeros((0, 0, 0)), 0, 0
-    count = 0
+    buffer, filled, count = np.zeros((0, 0, 0)), 0, 0
     for references, estimates in checked(blocks):
         if not buffer.size:
             count = len(references)
@@ -101,12 +100,12 @@ def rechunk(blocks: Blocks, size: int, *, tail: int = 0, mono: bool = False) -> 
             filled += stop - start
             start = stop
             if filled == size:
-                yield Chunk(references=buffer[:count], estimates=buffer[count:], samples=size)
+                yield Chunk(signals=buffer, sources=count, samples=size)
                 filled = 0
     held = filled
     while held + tail > 0:
         buffer[:, :, filled:] = 0.0
-        yield Chunk(references=buffer[:count], estimates=buffer[count:], samples=filled)
+        yield Chunk(signals=buffer, sources=count, samples=filled)
         held, tail, filled = 0, max(0, tail - (size - held)), 0
 
 

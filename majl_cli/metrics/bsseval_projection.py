@@ -134,7 +134,7 @@ class Filters:
 
 
 class Projector:
-    """Applies ``filters`` to stretches of references, each of ``samples`` samples."""
+    """Applies ``filters`` to stretches of references; each gives ``samples`` samples of every projection."""
 
     def __init__(self, filters: Filters, matches: list[int], samples: int) -> None:
         taps = filters.own.shape[-1]
@@ -147,15 +147,17 @@ class Projector:
         self._own = torch.fft.rfft(filters.own, n=self._fft_size)  # (E, C, C, F)
         self._taps = taps
 
-    def project(self, references: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, references: Tensor, history: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Projections (E, C, W, samples) on all references, and on its own one, of each estimate.
 
-        ``references`` (S, C, W, taps - 1 + samples): the samples before a stretch, then the stretch itself.
+        ``references`` (S, C, W, samples or less) are silent after their end, and before their beginning too unless
+        ``history`` (S, C, W, taps - 1) says what came there.
         """
-        count = math.ceil(self._samples / self._step)
-        missing = count * self._step - self._samples
-        frames = functional.pad(references, (0, missing)).unfold(-1, self._fft_size, self._step)
-        spectra = torch.fft.rfft(frames)  # (S, C, W, blocks, F)
+        missing = math.ceil(self._samples / self._step) * self._step - references.shape[-1]
+        extended = functional.pad(references, (self._taps - 1, missing))
+        if history is not None:
+            extended[..., : self._taps - 1] = history
+        spectra = torch.fft.rfft(extended.unfold(-1, self._fft_size, self._step))  # (S, C, W, blocks, F)
         everything = spectra.flatten(0, 1)
         whole, own = [], []
         for number, match in enumerate(self._matches):
