@@ -2,11 +2,13 @@
 
 Audio is (samples,) or (samples, channels); one ratio is taken over all samples and channels together, in float64.
 Silence and perfection: a silent reference gives nan (no level to compare with), an estimate without any error inf.
+``streamed`` has the same for audio that does not fit in memory.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +16,23 @@ from numpy.typing import ArrayLike, NDArray
 from majl_cli.errors import DataError
 
 _BLOCK = 1 << 20  # samples at a time, so that float64 copies stay small
+LEAKAGE_PIECE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSNR:
+    """``median`` in dB over the clips that count, nan if none does; ``skipped`` of all ``clips`` do not."""
+
+    median: float
+    clips: int
+    skipped: int
+
+    @classmethod
+    def from_energies(cls, signal: NDArray[np.float64], error: NDArray[np.float64]) -> ClipSNR:
+        """From the energies (clips,) of the reference and of the error."""
+        ratios = [ratio_db(float(s), float(e)) for s, e in zip(signal, error, strict=True) if s > 0]
+        median = float(np.median(ratios)) if ratios else math.nan
+        return cls(median=median, clips=len(signal), skipped=len(signal) - len(ratios))
 
 
 def global_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
@@ -28,7 +47,7 @@ def global_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
         r = reference[start : start + _BLOCK].astype(np.float64)
         signal += float(np.square(r).sum())
         error += float(np.square(r - estimate[start : start + _BLOCK]).sum())
-    return _ratio_db(signal, error)
+    return ratio_db(signal, error)
 
 
 def si_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
@@ -50,7 +69,23 @@ def si_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
     for start in range(0, len(reference), _BLOCK):
         r = gain * reference[start : start + _BLOCK].astype(np.float64)
         error += float(np.square(estimate[start : start + _BLOCK] - r).sum())
-    return -math.inf if gain == 0 else _ratio_db(gain**2 * energy, error)
+    return -math.inf if gain == 0 else ratio_db(gain**2 * energy, error)
+
+
+def clip_snr(*, estimate: ArrayLike, reference: ArrayLike, sample_rate: int, clip_seconds: float = 1.0) -> ClipSNR:
+    """Signal-to-noise ratio 10 log10(sum r² / sum (r - e)²) of each clip of 1 s, and the median over clips.
+
+    Clips where the reference is silent (all zeros) are skipped. What is left after the last whole clip is left out, as
+    in BSS Eval v4; audio shorter than a clip is one clip. Raises DataError if the shapes differ.
+    """
+    estimate, reference = _same_shape(estimate, reference)
+    length = min(clip_samples(sample_rate, clip_seconds), max(1, len(reference)))
+    signal, error = np.zeros((2, len(reference) // length))
+    for clip in range(len(signal)):
+        r = reference[clip * length : (clip + 1) * length].astype(np.float64)
+        signal[clip] = np.square(r).sum()
+        error[clip] = np.square(r - estimate[clip * length : (clip + 1) * length]).sum()
+    return ClipSNR.from_energies(signal, error)
 
 
 def leakage_db(
@@ -64,22 +99,33 @@ def leakage_db(
     """
     estimate, reference = _same_shape(estimate, reference)
     mixture, _ = _same_shape(mixture, reference)
-    piece = max(1, round(0.05 * sample_rate))
-    starts = np.arange(0, len(reference), piece)
+    starts = np.arange(0, len(reference), clip_samples(sample_rate, LEAKAGE_PIECE_SECONDS))
 
     def energies(audio: NDArray[np.floating]) -> NDArray[np.float64]:
         squares = np.square(audio, dtype=np.float64).reshape(len(audio), -1).sum(axis=1)
         return np.add.reduceat(squares, starts) if len(squares) else np.zeros(0)
 
-    levels = energies(reference)
-    silent = levels <= 10.0 ** (silence_db / 10.0) * levels.mean() if len(levels) else np.zeros(0, bool)
-    heard, there = float(energies(estimate)[silent].sum()), float(energies(mixture)[silent].sum())
+    return leakage_of_pieces(energies(reference), energies(estimate), energies(mixture), silence_db)
+
+
+def leakage_of_pieces(
+    reference: NDArray[np.float64], estimate: NDArray[np.float64], mixture: NDArray[np.float64], silence_db: float
+) -> float:
+    """``leakage_db`` from the energies (pieces,) of each."""
+    silent = reference <= 10.0 ** (silence_db / 10.0) * reference.mean() if len(reference) else np.zeros(0, bool)
+    heard, there = float(estimate[silent].sum()), float(mixture[silent].sum())
     if there == 0:
         return math.nan
     return -math.inf if heard == 0 else 10.0 * math.log10(heard / there)
 
 
-def _ratio_db(signal: float, error: float) -> float:
+def clip_samples(sample_rate: int, seconds: float) -> int:
+    """Samples of a clip, at least 1."""
+    return max(1, round(seconds * sample_rate))
+
+
+def ratio_db(signal: float, error: float) -> float:
+    """10 log10(signal / error); nan without signal, else inf without error."""
     if signal == 0:
         return math.nan
     return math.inf if error == 0 else 10.0 * (math.log10(signal) - math.log10(error))
