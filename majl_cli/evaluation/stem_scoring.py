@@ -13,7 +13,7 @@ from majl_cli.audio import BLOCK_FRAMES, AudioReader
 from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.inference.workers import Stop
 from majl_cli.metrics.bsseval import bss_eval_v3, bss_eval_v4
-from majl_cli.metrics.streamed import energy_scores, streamed_leakage_db
+from majl_cli.metrics.streamed import separation_scores, streamed_leakage_db
 
 Audio = NDArray[np.float32]
 
@@ -74,19 +74,18 @@ def _energy(
     with_mixture: WavBlocks, stems: Sequence[str], matches: Sequence[int], sample_rate: int
 ) -> dict[str, float]:
     """Energy ratios and leakage; the last of the estimates is the mixture."""
+    *estimates, mixture = with_mixture.estimates
     count = len(stems)
-    gains = WavBlocks(
-        with_mixture.references,
-        [*with_mixture.estimates[:-1], *[with_mixture.estimates[-1]] * count],
-        with_mixture.stop,
-    )
-    found = energy_scores(gains, sample_rate=sample_rate, matches=[*matches, *matches])
-    leakage = streamed_leakage_db(with_mixture, sample_rate=sample_rate, matches=matches)
+    blocks = WavBlocks(with_mixture.references, [*estimates, *[mixture] * count], with_mixture.stop)
+    found = separation_scores(blocks, sample_rate=sample_rate, matches=[*matches, *matches])
     scores: dict[str, float] = {}
     for number, stem in enumerate(stems):
-        scores[f"{stem}/sdr"] = float(found.sdr[number])
-        scores[f"{stem}/sdr_gain"] = float(found.sdr[number] - found.sdr[number + count])
-        scores[f"{stem}/si_sdr"] = float(found.si_sdr[number])
-        scores[f"{stem}/clip_snr"] = float(found.clip_snr[number])
-        scores[f"{stem}/leakage_db"] = float(leakage[number])
+        triples = ((r[matches[number]], e[number], e[-1]) for r, e in with_mixture)
+        scores |= {
+            f"{stem}/sdr": float(found.global_sdr[number]),
+            f"{stem}/sdr_gain": float(found.global_sdr[number] - found.global_sdr[number + count]),
+            f"{stem}/si_sdr": float(found.si_sdr[number]),
+            f"{stem}/clip_snr": found.clip_snr[number].median,
+            f"{stem}/leakage_db": streamed_leakage_db(triples, sample_rate=sample_rate),
+        }
     return scores

@@ -46,13 +46,13 @@ class ArrayBlocks:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """``references`` (S, C, size) and ``estimates`` (E, C, size), float64, silent after the first ``samples``.
+    """``signals`` (S + E, C, size), the ``sources`` references first, float64, silent after the first ``samples``.
 
-    The arrays are views that the next chunk overwrites.
+    The next chunk overwrites the array.
     """
 
-    references: NDArray[np.float64]
-    estimates: NDArray[np.float64]
+    signals: NDArray[np.float64]
+    sources: int
     samples: int
 
 
@@ -84,8 +84,7 @@ def rechunk(blocks: Blocks, size: int, *, tail: int = 0, mono: bool = False) -> 
 
     With ``mono`` the channels are averaged to one.
     """
-    buffer, filled, held = np.zeros((0, 0, 0)), 0, 0
-    count = 0
+    buffer, filled, count = np.zeros((0, 0, 0)), 0, 0
     for references, estimates in checked(blocks):
         if not buffer.size:
             count = len(references)
@@ -96,17 +95,17 @@ def rechunk(blocks: Blocks, size: int, *, tail: int = 0, mono: bool = False) -> 
             stop = min(references.shape[1], start + size - filled)
             for rows, audio in ((slice(count), references), (slice(count, None), estimates)):
                 piece = audio[:, start:stop]
-                piece = piece.mean(axis=2, keepdims=True, dtype=np.float64) if mono else piece
+                piece = _mono(piece) if mono else piece
                 buffer[rows, :, filled : filled + stop - start] = piece.transpose(0, 2, 1)
             filled += stop - start
             start = stop
             if filled == size:
-                yield Chunk(references=buffer[:count], estimates=buffer[count:], samples=size)
+                yield Chunk(signals=buffer, sources=count, samples=size)
                 filled = 0
     held = filled
     while held + tail > 0:
         buffer[:, :, filled:] = 0.0
-        yield Chunk(references=buffer[:count], estimates=buffer[count:], samples=filled)
+        yield Chunk(signals=buffer, sources=count, samples=filled)
         held, tail, filled = 0, max(0, tail - (size - held)), 0
 
 
@@ -119,6 +118,14 @@ def checked_matches(matches: Sequence[int] | None, references: int, estimates: i
             f"name one reference, 0 to {references - 1}, for each estimate",
         )
     return found
+
+
+def _mono(audio: Audio) -> Audio:
+    """The mean over channels (S, n, 1); a sum of whole channels, as numpy's mean over an inner axis is slow."""
+    total = audio[:, :, 0].astype(np.float64)
+    for channel in range(1, audio.shape[2]):
+        total += audio[:, :, channel]
+    return (total / audio.shape[2])[:, :, None]
 
 
 def _check_shapes(references: Audio, estimates: Audio) -> None:

@@ -35,16 +35,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from majl_cli.errors import UsageError
-from majl_cli.metrics.blocks import Blocks, checked_matches, rechunk
+from majl_cli.metrics.blocks import Blocks, Chunk, checked_matches, rechunk
 from majl_cli.metrics.bsseval_projection import Correlations, Filters, Projector, chunk_size
 
 FloatArray = NDArray[np.float64]
 
 _TAPS = 512
-_WINDOW_SAMPLES = 1 << 17  # of windows that are worked on at a time
+_WINDOW_SAMPLES = 1 << 16  # of windows that are worked on at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +126,9 @@ def bss_eval_v4(
         windows = here.stop - here.start
         if windows <= 0:
             break  # what is left is no whole window
-        references, estimates = (
-            _on_device(audio, device).unflatten(-1, (together, window))[:, :, :windows]
-            for audio in (chunk.references, chunk.estimates)
-        )
-        energies = _Energies.of(projector, first.matches, references, estimates, history=None)
+        signals = _on_device(chunk, device).unflatten(-1, (together, window))[:, :, :windows]
+        references, estimates = signals[: chunk.sources], signals[chunk.sources :]
+        energies = _Energies.of(projector, first.matches, references, estimates)
         scores[:, :, here] = np.where(_counts(references, estimates, first), energies.version_4(), np.nan)
     return BssEvalV4(sdr=scores[0], isr=scores[1], sir=scores[2], sar=scores[3])
 
@@ -149,12 +146,9 @@ def bss_eval_v3(
     projector = Projector(first.filters, first.matches, size)
     history, total = None, None
     for chunk in rechunk(blocks, size, tail=_TAPS - 1, mono=True):
-        references, estimates = (
-            _on_device(audio, device).unsqueeze(2) for audio in (chunk.references, chunk.estimates)
-        )
-        if history is None:
-            history = torch.zeros_like(references[..., : _TAPS - 1])
-        energies = _Energies.of(projector, first.matches, references, estimates, history=history)
+        signals = _on_device(chunk, device).unsqueeze(2)
+        references, estimates = signals[: chunk.sources], signals[chunk.sources :]
+        energies = _Energies.of(projector, first.matches, references, estimates, history)
         history = references[..., size - _TAPS + 1 :].clone()
         total = energies if total is None else total + energies
     assert total is not None
@@ -171,14 +165,13 @@ def _first_pass(blocks: Blocks, matches: Sequence[int] | None, device: torch.dev
     known: list[int] = []
     channels, levels = 0, torch.zeros(0)
     for chunk in rechunk(blocks, chunk_size(_TAPS), mono=mono):
-        references, estimates = _on_device(chunk.references, device), _on_device(chunk.estimates, device)
+        signals = _on_device(chunk, device)
         if not samples:
-            known = checked_matches(matches, len(references), len(estimates))
-            channels = references.shape[1]
-            levels = references.new_zeros(len(references) + len(estimates))
-        signals = torch.cat((references, estimates))
-        levels += signals.square().sum(dim=(1, 2))
-        correlations.add(references.flatten(0, 1), signals.flatten(0, 1))
+            known = checked_matches(matches, chunk.sources, len(signals) - chunk.sources)
+            channels = signals.shape[1]
+            levels = signals.new_zeros(len(signals))
+        levels += torch.linalg.vector_norm(signals, dim=(1, 2))
+        correlations.add(signals[: chunk.sources].flatten(0, 1), signals.flatten(0, 1))
         samples += chunk.samples
     silent = (levels == 0).tolist()
     sources = len(silent) - len(known)
@@ -223,27 +216,28 @@ class _Energies:
 
     @classmethod
     def of(
-        cls, projector: Projector, matches: list[int], references: Tensor, estimates: Tensor, *, history: Tensor | None
+        cls,
+        projector: Projector,
+        matches: list[int],
+        references: Tensor,
+        estimates: Tensor,
+        history: Tensor | None = None,
     ) -> _Energies:
         """Energies of ``references`` (S, C, W, samples) and ``estimates`` (E, C, W, samples).
 
-        ``history`` (S, C, W, taps - 1) precedes the references where stretches follow one another; without it each
-        stretch stands alone, with silence before it and the filters' tails after it.
+        ``history`` is what came before the references. The projections may be longer than these by the filters' tails.
         """
-        if history is None:
-            references, estimates = (functional.pad(each, (0, _TAPS - 1)) for each in (references, estimates))
-            history = references.new_zeros(*references.shape[:3], _TAPS - 1)
-        whole, own = projector.project(torch.cat((history, references), dim=-1))
+        whole, own = projector.project(references, history)
         source = references[matches]
         return cls(
             source=_energy(source),
             error=_energy(estimates - source),
             own=_energy(own),
-            own_error=_energy(estimates - own),
-            spatial=_energy(own - source),
+            own_error=_difference(own, estimates),
+            spatial=_difference(own, source),
             interference=_energy(whole - own),
             whole=_energy(whole),
-            artefacts=_energy(estimates - whole),
+            artefacts=_difference(whole, estimates),
         )
 
     def __add__(self, other: _Energies) -> _Energies:
@@ -276,14 +270,20 @@ def _energy(audio: Tensor) -> Tensor:
     return torch.linalg.vector_norm(audio, dim=-1).square().sum(dim=1)
 
 
+def _difference(projection: Tensor, audio: Tensor) -> Tensor:
+    """Energy (E, W) of what a projection and audio (E, C, W, samples) differ by; beyond its end the audio is silent."""
+    end = audio.shape[-1]
+    return _energy(projection[..., :end] - audio) + _energy(projection[..., end:])
+
+
 def _decibels(signal: Tensor, error: Tensor) -> FloatArray:
     """The ratio in dB; inf where nothing is wrong."""
     ratio = 10.0 * (torch.log10(signal) - torch.log10(error))
     return torch.where(error == 0, math.inf, ratio).cpu().numpy()
 
 
-def _on_device(audio: FloatArray, device: str | torch.device) -> Tensor:
-    return torch.from_numpy(audio).to(device)
+def _on_device(chunk: Chunk, device: str | torch.device) -> Tensor:
+    return torch.from_numpy(chunk.signals).to(device)
 
 
 def _medians(scores: FloatArray) -> FloatArray:

@@ -22,6 +22,7 @@ _FFT_SIZE = 8192
 _BLOCKS = 8  # blocks of one FFT that are worked on at a time: what fits the processor's cache
 _REFINEMENTS = 8
 _FIRST_LOAD = 1e-13
+_COPY = 1e-12  # a channel is a copy of another if it differs by less than 120 dB below its level
 
 
 def chunk_size(taps: int) -> int:
@@ -68,7 +69,7 @@ def normal_matrix(lags: Tensor) -> Tensor:
 def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     """Filters (O, I, taps) of the projections of O signals, from ``lags`` (I, I, taps) and ``targets`` (I, O, taps).
 
-    A silent input gets no filter. The others are scaled to the same energy, and G is factored by Cholesky. Where that
+    A silent input, or a copy of another, gets no filter. The others are scaled to the same energy, and G is factored by Cholesky. Where that
     fails (inputs that depend on one another: twice the same channel, or fewer samples than unknowns) the diagonal is
     loaded with 1e-13 of itself, or the first power of ten above that succeeds. Steps of iterative refinement with the
     unloaded G then take the load's effect away again where the inputs do have energy: the projection is exact there,
@@ -76,7 +77,7 @@ def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     """
     inputs, outputs, taps = targets.shape
     filters = targets.new_zeros(inputs, taps, outputs)
-    heard = lags[range(inputs), range(inputs), 0] > 0
+    heard = _distinct(lags[..., 0])
     if not heard.any():
         return filters.permute(2, 0, 1)
     lags, targets = lags[heard][:, heard], targets[heard]
@@ -85,6 +86,17 @@ def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     wanted = (scale[:, None, None] * targets).permute(0, 2, 1).reshape(-1, outputs)
     filters[heard] = scale[:, None, None] * _solve(matrix, wanted).reshape(len(scale), taps, outputs)
     return filters.permute(2, 0, 1)
+
+
+def _distinct(products: Tensor) -> Tensor:
+    """Which inputs count, (I,): not silent ones, nor copies of an earlier one up to a factor (a mono voice in stereo),
+    which add nothing and would leave the solution to rounding. ``products`` (I, I) are those of inputs in pairs."""
+    energies = products.diagonal()
+    counts = energies > 0
+    for number in range(1, len(counts)):
+        before = products[number, :number].square() >= (1 - _COPY) * energies[number] * energies[:number]
+        counts[number] &= not bool((before & counts[:number]).any())
+    return counts
 
 
 def _solve(matrix: Tensor, wanted: Tensor) -> Tensor:
@@ -134,7 +146,7 @@ class Filters:
 
 
 class Projector:
-    """Applies ``filters`` to stretches of references, each of ``samples`` samples."""
+    """Applies ``filters`` to stretches of references; each gives ``samples`` samples of every projection."""
 
     def __init__(self, filters: Filters, matches: list[int], samples: int) -> None:
         taps = filters.own.shape[-1]
@@ -147,15 +159,17 @@ class Projector:
         self._own = torch.fft.rfft(filters.own, n=self._fft_size)  # (E, C, C, F)
         self._taps = taps
 
-    def project(self, references: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, references: Tensor, history: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Projections (E, C, W, samples) on all references, and on its own one, of each estimate.
 
-        ``references`` (S, C, W, taps - 1 + samples): the samples before a stretch, then the stretch itself.
+        ``references`` (S, C, W, samples or less) are silent after their end, and before their beginning too unless
+        ``history`` (S, C, W, taps - 1) says what came there.
         """
-        count = math.ceil(self._samples / self._step)
-        missing = count * self._step - self._samples
-        frames = functional.pad(references, (0, missing)).unfold(-1, self._fft_size, self._step)
-        spectra = torch.fft.rfft(frames)  # (S, C, W, blocks, F)
+        missing = math.ceil(self._samples / self._step) * self._step - references.shape[-1]
+        extended = functional.pad(references, (self._taps - 1, missing))
+        if history is not None:
+            extended[..., : self._taps - 1] = history
+        spectra = torch.fft.rfft(extended.unfold(-1, self._fft_size, self._step))  # (S, C, W, blocks, F)
         everything = spectra.flatten(0, 1)
         whole, own = [], []
         for number, match in enumerate(self._matches):

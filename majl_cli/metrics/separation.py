@@ -2,19 +2,37 @@
 
 Audio is (samples,) or (samples, channels); one ratio is taken over all samples and channels together, in float64.
 Silence and perfection: a silent reference gives nan (no level to compare with), an estimate without any error inf.
+``streamed`` has the same for audio that does not fit in memory.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from majl_cli.errors import DataError
 
-LEAKAGE_PIECE_SECONDS = 0.05
 _BLOCK = 1 << 20  # samples at a time, so that float64 copies stay small
+LEAKAGE_PIECE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSNR:
+    """``median`` in dB over the clips that count, nan if none does; ``skipped`` of all ``clips`` do not."""
+
+    median: float
+    clips: int
+    skipped: int
+
+    @classmethod
+    def from_energies(cls, signal: NDArray[np.float64], error: NDArray[np.float64]) -> ClipSNR:
+        """From the energies (clips,) of the reference and of the error."""
+        ratios = [ratio_db(float(s), float(e)) for s, e in zip(signal, error, strict=True) if s > 0]
+        median = float(np.median(ratios)) if ratios else math.nan
+        return cls(median=median, clips=len(signal), skipped=len(signal) - len(ratios))
 
 
 def global_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
@@ -54,21 +72,20 @@ def si_sdr(*, estimate: ArrayLike, reference: ArrayLike) -> float:
     return -math.inf if gain == 0 else ratio_db(gain**2 * energy, error)
 
 
-def clip_snr(*, estimate: ArrayLike, reference: ArrayLike, sample_rate: int) -> float:
-    """Median over clips of 1 s of the energy ratio of ``global_sdr`` in dB; clips whose reference is silent do not
-    count, and nan if all are. A last clip that is shorter counts like the others.
+def clip_snr(*, estimate: ArrayLike, reference: ArrayLike, sample_rate: int, clip_seconds: float = 1.0) -> ClipSNR:
+    """Signal-to-noise ratio 10 log10(sum r² / sum (r - e)²) of each clip of 1 s, and the median over clips.
 
-    It is what BSS Eval v4 calls SDR, but for the windows that are skipped there because another source is silent.
-    Raises DataError if the shapes differ.
+    Clips where the reference is silent (all zeros) are skipped. What is left after the last whole clip is left out, as
+    in BSS Eval v4; audio shorter than a clip is one clip. Raises DataError if the shapes differ.
     """
     estimate, reference = _same_shape(estimate, reference)
-    starts = range(0, len(reference), sample_rate)
-    clips = [
-        global_sdr(estimate=estimate[start : start + sample_rate], reference=reference[start : start + sample_rate])
-        for start in starts
-    ]
-    counted = [clip for clip in clips if not math.isnan(clip)]
-    return float(np.median(counted)) if counted else math.nan
+    length = min(clip_samples(sample_rate, clip_seconds), max(1, len(reference)))
+    signal, error = np.zeros((2, len(reference) // length))
+    for clip in range(len(signal)):
+        r = reference[clip * length : (clip + 1) * length].astype(np.float64)
+        signal[clip] = np.square(r).sum()
+        error[clip] = np.square(r - estimate[clip * length : (clip + 1) * length]).sum()
+    return ClipSNR.from_energies(signal, error)
 
 
 def leakage_db(
@@ -82,20 +99,19 @@ def leakage_db(
     """
     estimate, reference = _same_shape(estimate, reference)
     mixture, _ = _same_shape(mixture, reference)
-    piece = max(1, round(LEAKAGE_PIECE_SECONDS * sample_rate))
-    starts = np.arange(0, len(reference), piece)
+    starts = np.arange(0, len(reference), clip_samples(sample_rate, LEAKAGE_PIECE_SECONDS))
 
     def energies(audio: NDArray[np.floating]) -> NDArray[np.float64]:
         squares = np.square(audio, dtype=np.float64).reshape(len(audio), -1).sum(axis=1)
         return np.add.reduceat(squares, starts) if len(squares) else np.zeros(0)
 
-    return leakage_from_energies(energies(estimate), energies(reference), energies(mixture), silence_db)
+    return leakage_of_pieces(energies(reference), energies(estimate), energies(mixture), silence_db)
 
 
-def leakage_from_energies(
-    estimate: NDArray[np.float64], reference: NDArray[np.float64], mixture: NDArray[np.float64], silence_db: float
+def leakage_of_pieces(
+    reference: NDArray[np.float64], estimate: NDArray[np.float64], mixture: NDArray[np.float64], silence_db: float
 ) -> float:
-    """``leakage_db`` from the energies of pieces of 50 ms, each (pieces,)."""
+    """``leakage_db`` from the energies (pieces,) of each."""
     silent = reference <= 10.0 ** (silence_db / 10.0) * reference.mean() if len(reference) else np.zeros(0, bool)
     heard, there = float(estimate[silent].sum()), float(mixture[silent].sum())
     if there == 0:
@@ -103,8 +119,13 @@ def leakage_from_energies(
     return -math.inf if heard == 0 else 10.0 * math.log10(heard / there)
 
 
+def clip_samples(sample_rate: int, seconds: float) -> int:
+    """Samples of a clip, at least 1."""
+    return max(1, round(seconds * sample_rate))
+
+
 def ratio_db(signal: float, error: float) -> float:
-    """10 log10 of a ratio of energies; nan without a signal, inf without an error."""
+    """10 log10(signal / error); nan without signal, else inf without error."""
     if signal == 0:
         return math.nan
     return math.inf if error == 0 else 10.0 * (math.log10(signal) - math.log10(error))

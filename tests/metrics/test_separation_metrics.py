@@ -9,7 +9,7 @@ import pytest
 
 from majl_cli.errors import DataError
 from majl_cli.metrics import separation
-from majl_cli.metrics.separation import global_sdr, leakage_db, si_sdr
+from majl_cli.metrics.separation import clip_snr, global_sdr, leakage_db, si_sdr
 
 REFERENCE = np.array([[3.0, 0.0], [0.0, 4.0]])
 
@@ -72,3 +72,22 @@ def test_leakage_is_the_level_where_the_reference_is_silent() -> None:
     assert silent == -math.inf
     everywhere = np.sin(np.arange(rate))
     assert math.isnan(leakage_db(estimate=everywhere, reference=everywhere, mixture=everywhere, sample_rate=rate))
+
+
+def test_clip_snr_is_the_median_over_clips_that_are_not_silent() -> None:
+    reference = np.concatenate((np.full(10, 1.0), np.zeros(10), np.full(10, 2.0), np.full(10, 3.0), np.full(5, 9.0)))
+    estimate = np.concatenate((np.full(10, 1.1), np.ones(10), np.full(10, 2.02), np.full(10, 3.3), np.zeros(5)))
+    found = clip_snr(estimate=estimate, reference=reference, sample_rate=10)
+    assert found.median == pytest.approx(20.0)  # of 20, 40 and 20 dB; the half clip at the end is left out
+    assert (found.clips, found.skipped) == (4, 1)
+
+
+def test_clip_snr_of_little_silent_or_perfect_audio_has_stated_results() -> None:
+    short = clip_snr(estimate=0.9 * REFERENCE, reference=REFERENCE, sample_rate=10)
+    assert short.median == pytest.approx(20.0) and short.clips == 1
+    silent = clip_snr(estimate=REFERENCE, reference=0 * REFERENCE, sample_rate=1)
+    assert math.isnan(silent.median) and (silent.clips, silent.skipped) == (2, 2)
+    assert clip_snr(estimate=REFERENCE, reference=REFERENCE, sample_rate=1).median == math.inf
+    assert clip_snr(estimate=REFERENCE, reference=REFERENCE, sample_rate=1, clip_seconds=2).clips == 1
+    empty = clip_snr(estimate=np.zeros(0), reference=np.zeros(0), sample_rate=10)
+    assert math.isnan(empty.median) and empty.clips == 0
