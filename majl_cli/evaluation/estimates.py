@@ -16,7 +16,7 @@ reference's rate, their channels adapted, and cut or padded to its length; what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -41,6 +41,7 @@ BANDS = ("drums", "bass", "other", "guitar", "piano")
 WORDS = sorted({*BANDS, *(word for words in SYNONYMS.values() for word in words)}, key=len, reverse=True)
 F0_NAMES = ("{}.f0.csv", "{}/f0.csv", "{}.csv", "{}.f0.txt", "{}.txt", "{}.npz", "{}.pv")
 NOTE_NAMES = ("{}.notes.csv", "{}.notes.txt", "{}/notes.csv")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".f0", ".npz", ".pv")
 LONGEST_DIFFERENCE_SECONDS = 0.5
 
 
@@ -54,31 +55,23 @@ class EstimatesFolder:
             raise DataError(f"{folder}: there is no such folder", "give the folder of stems or f0 files")
         self.folder, self.name, self.trained_on, self.threshold = folder, name, trained_on, threshold
         self.description = f"files in {folder.name}"
-        self._files = {
-            path.relative_to(folder).as_posix().casefold(): path
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
-        }
-        if not self._files:
+        self._served: dict[Path, str] = {}
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+        if not files:
             raise DataError(f"{folder}: holds no file", "give the folder of stems or f0 files")
-        self._stems = _index_stems(self._files)
-        # By the last one, and the last two parts of the path.
-        self._ends: dict[str, Path] = {}
-        for key, path in self._files.items():
-            for parts in (1, 2):
-                self._ends.setdefault("/".join(key.split("/")[-parts:]), path)
-        suffixes = {path.suffix.lower() for path in self._files.values()}
-        self.stems: tuple[str, ...] = ("vocals", ACCOMPANIMENT, *BANDS) if suffixes & set(EXTENSIONS) else ()
-        self.inputs: tuple[str, ...] = ("mixture",) if suffixes & {".csv", ".txt", ".npz", ".pv"} else ()
+        self._stems, self._texts = _index(folder, files)
+        self.stems: tuple[str, ...] = ("vocals", ACCOMPANIMENT, *BANDS) if self._stems else ()
+        self.inputs: tuple[str, ...] = ("mixture",) if self._texts else ()
 
     def separate(self, prepared: PreparedTrack, folder: Path) -> dict[str, Path]:
         """The stems there are, fitted to the mixture. Raises DataError when there is none, or one of another length."""
         found = {stem: paths for stem in prepared.references if (paths := self.stem_files(prepared.track, stem))}
-        if not found and self.stems:
-            name = names_of(prepared.track)[0]
+        if not found and self._file(prepared.track, F0_NAMES) is not None:
+            prepared.notes.append("no stem of it, f0 only")
+        elif not found:
             raise DataError(
                 f"track {prepared.track.id}: no stem of it in {self.folder}",
-                f"looked for {name}/vocals.wav and the like",
+                f"looked for {names_of(prepared.track)[0]}/vocals.wav and the like",
             )
         for stem, paths in found.items():
             self._fit(paths, prepared, folder / f"{stem}.wav")
@@ -88,7 +81,7 @@ class EstimatesFolder:
         """What the track's f0 file says."""
         from majl_cli.data.f0_files import read_f0_file
 
-        path = self._named(prepared.track, F0_NAMES)
+        path = self._file(prepared.track, F0_NAMES)
         if path is None:
             return None
         f0 = read_f0_file(path, threshold=self.threshold)
@@ -96,27 +89,47 @@ class EstimatesFolder:
 
     def note_file(self, track: Track) -> Path | None:
         """The file of estimated notes, if there is one."""
-        return self._named(track, NOTE_NAMES)
+        return self._file(track, NOTE_NAMES)
+
+    def files(self, track: Track) -> list[Path]:
+        """All files that its scores depend on."""
+        texts = [self._file(track, names) for names in (F0_NAMES, NOTE_NAMES)]
+        stems = [path for stem in self.stems for path in self.stem_files(track, stem)]
+        return [*stems, *(path for path in texts if path is not None)]
 
     def stem_files(self, track: Track, stem: str) -> list[Path]:
-        """The file of a stem, or the files that add up to it; empty if there is none."""
+        """The file of a stem, or the files that add up to it; empty if there is none. Raises DataError where two
+        files, or two tracks, have equal claims."""
         for name in names_of(track):
             for synonym in SYNONYMS.get(stem, (stem,)):
-                if path := self._stems.get((name.casefold(), synonym)):
+                if path := self._only(track, self._stems[f"{name}//{synonym}"]):
                     return [path]
             if stem == ACCOMPANIMENT:
-                bands = [path for band in BANDS if (path := self._stems.get((name.casefold(), band))) is not None]
-                if len(bands) >= 3:
-                    return bands
+                bands = [self._only(track, self._stems[f"{name}//{band}"]) for band in BANDS]
+                if sum(path is not None for path in bands) >= 3:
+                    return [path for path in bands if path is not None]
         return []
 
-    def _named(self, track: Track, patterns: tuple[str, ...]) -> Path | None:
+    def _file(self, track: Track, patterns: tuple[str, ...]) -> Path | None:
         for name in names_of(track):
             for pattern in patterns:
-                wanted = pattern.format(name).casefold()
-                if path := self._files.get(wanted) or self._ends.get(wanted):
+                if path := self._only(track, self._texts[pattern.format(name)]):
                     return path
         return None
+
+    def _only(self, track: Track, paths: Sequence[Path]) -> Path | None:
+        if not paths:
+            return None
+        if len(paths) > 1:
+            shown = " and ".join(path.relative_to(self.folder).as_posix() for path in paths[:2])
+            raise DataError(
+                f"track {track.id}: {shown} both look like it", "give a folder with one estimate of a track"
+            )
+        owner = self._served.setdefault(paths[0], track.id)
+        if owner != track.id:
+            name = paths[0].relative_to(self.folder).as_posix()
+            raise DataError(f"{name}: looks like track {owner} and like track {track.id}", "name files by whole ids")
+        return paths[0]
 
     def _fit(self, paths: list[Path], prepared: PreparedTrack, target: Path) -> None:
         rate, channels = prepared.sample_rate, prepared.channels
@@ -137,21 +150,57 @@ class EstimatesFolder:
             prepared.notes.append(f"{target.stem}: {given} samples given, {prepared.samples} expected: {done}")
 
 
-def _index_stems(files: Mapping[str, Path]) -> dict[tuple[str, str], Path]:
-    """Audio files by (track, stem), as their names say; the first form that fits counts."""
-    found: list[dict[tuple[str, str], Path]] = [{}, {}, {}, {}]
-    for key, path in files.items():
+class _Index:
+    """Files by name; a name is looked for in its own case first, then in any."""
+
+    def __init__(self, files: Mapping[str, list[Path]]) -> None:
+        self._exact = files
+        self._folded: dict[str, list[Path]] = {}
+        for name, paths in files.items():
+            self._folded.setdefault(name.casefold(), []).extend(paths)
+
+    def __bool__(self) -> bool:
+        return bool(self._exact)
+
+    def __getitem__(self, name: str) -> list[Path]:
+        return self._exact.get(name) or list(dict.fromkeys(self._folded.get(name.casefold(), [])))
+
+
+def _index(folder: Path, files: Sequence[Path]) -> tuple[_Index, _Index]:
+    """Audio files by ``track//stem`` and other files by name, each under all ends of its path; of several forms of a
+    name the first one counts."""
+    forms: list[dict[str, list[Path]]] = [{}, {}, {}, {}]
+    texts: dict[str, list[Path]] = {}
+    for path in files:
+        relative = path.relative_to(folder)
+        if path.suffix.lower() in TEXT_ENDINGS:
+            for name in _ends(relative):
+                texts.setdefault(name, []).append(path)
         if path.suffix.lower() not in EXTENSIONS:
             continue
-        folder, _, name = key.removesuffix(path.suffix.lower()).rpartition("/")
-        parent = folder.rpartition("/")[2]
-        found[0].setdefault((parent, name), path)
-        if named := re.fullmatch(r"(.+?)[ _]\(([^()]+)\).*", name):
-            found[1].setdefault((named[1], named[2]), path)
-        if word := next((word for word in WORDS if re.search(rf"[._ -]{re.escape(word)}$", name)), None):
-            found[2].setdefault((name[: -len(word) - 1], word), path)
-        found[3].setdefault((name, parent), path)
-    return {key: path for form in reversed(found) for key, path in form.items()}
+        *parents, _ = relative.parts
+        for form, track, stem in _readings(relative.stem, parents[-1] if parents else ""):
+            above = parents if form in (1, 2) else parents[:-1]
+            for name in _ends(Path(*above, track)):
+                forms[form].setdefault(f"{name}//{stem.casefold()}", []).append(path)
+    return _Index({key: paths for form in reversed(forms) for key, paths in form.items()}), _Index(texts)
+
+
+def _readings(name: str, parent: str) -> Iterator[tuple[int, str, str]]:
+    """What a file ``parent/name`` may be, as (form, track, stem)."""
+    if parent:
+        yield 0, parent, name
+        yield 3, name, parent
+    if named := re.fullmatch(r"(.+?)[ _]\(([^()]+)\).*", name):
+        yield 1, named[1], named[2]
+    folded = name.casefold()
+    if word := next((word for word in WORDS if re.search(rf"[._ -]{re.escape(word)}$", folded)), None):
+        yield 2, name[: -len(word) - 1], word
+
+
+def _ends(path: Path) -> list[str]:
+    """``a/b/c``, ``b/c`` and ``c``."""
+    return ["/".join(path.parts[start:]) for start in range(len(path.parts))]
 
 
 def _check_length(path: Path, given: int, prepared: PreparedTrack) -> None:
@@ -167,7 +216,7 @@ def _check_length(path: Path, given: int, prepared: PreparedTrack) -> None:
 
 def names_of(track: Track) -> list[str]:
     """What a track's files may be called."""
-    names = [track.id, track.id.rpartition("/")[2], safe_name(track.id)]
+    names = [track.id, safe_name(track.id), track.id.rpartition("/")[2]]
     generic = {"mixture", "mix", *WORDS}
     for stem in [track.mixture] if track.mixture is not None else track.stems.values():
         plain = stem.path.name.removesuffix(".stem.mp4")

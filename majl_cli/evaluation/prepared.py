@@ -80,16 +80,16 @@ def prepare_track(
     parts = {stem: found for stem in stems if (found := reference_parts(track, stem, target))}
     rest: Parts = accompaniment_stems(track, target)
     whole: Parts = [(1, track.mixture)] if track.mixture is not None else []
-    channels = max(_channels(stem) for found in (whole, *parts.values()) for _, stem in found) if whole or parts else 1
-    if snr_db is not None:
-        gain = _gain(track, rest, target, channels, snr_db)
-        rest = _scaled(rest, gain)
-        whole = [(1, track.stems[target]), *rest]
-        parts = {stem: found if stem == target else _scaled(found, gain) for stem, found in parts.items()}
-    elif not whole:
+    if snr_db is not None or not whole:
+        # The whole is made of stems: all of them where there is no target.
+        _check_mixable(track, rest, target, snr_db)
         sung = target in track.stems
         whole = [(1, track.stems[target]), *rest] if sung else [(1, stem) for _, stem in sorted(track.stems.items())]
-        channels = max(channels, *(_channels(stem) for _, stem in whole))
+    channels = max(_channels(stem) for found in (whole, *parts.values()) for _, stem in found)
+    if snr_db is not None:
+        gain = _gain(track, rest, target, channels, snr_db)
+        whole = [(1, track.stems[target]), *_scaled(rest, gain)]
+        parts = {stem: found if stem == target else _scaled(found, gain) for stem, found in parts.items()}
     names = {name: folder / f"{name}.wav" for name in (MIXTURE, *parts)}
     folder.mkdir(parents=True, exist_ok=True)
     writers = stem_writers(
@@ -152,13 +152,16 @@ def _channels(stem: Stem) -> int:
         return reader.channels
 
 
-def _gain(track: Track, rest: Parts, target: str, channels: int, snr_db: float) -> float:
-    """What the accompaniment is multiplied with; 1 where one of the two is silent."""
-    if target not in track.stems or not rest:
+def _check_mixable(track: Track, rest: Parts, target: str, snr_db: float | None) -> None:
+    if snr_db is not None and (target not in track.stems or not rest):
         raise DataError(
             f"track {track.id}: cannot be mixed at {snr_db:g} dB without its {target} and accompaniment",
             "choose a protocol that takes mixtures as they are",
         )
+
+
+def _gain(track: Track, rest: Parts, target: str, channels: int, snr_db: float) -> float:
+    """What the accompaniment is multiplied with; 1 where one of the two is silent."""
     energies = [
         sum(float(np.square(block, dtype=np.float64).sum()) for block in sum_blocks(track, parts, channels))
         for parts in ([(1, track.stems[target])], rest)

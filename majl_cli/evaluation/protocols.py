@@ -123,6 +123,11 @@ def select_tracks(
         counts = {name: sum(track.split == name for track in ours) for name in sorted({t.split for t in ours})}
         there = ", ".join(f"{count} of split {name}" for name, count in counts.items())
         raise DataError(f"{protocol.name}: no track of split {split}; there are {there}", "choose one with --split")
+    seen: set[str] = set()
+    for track in found:
+        if track.id in seen:
+            raise DataError(f"two tracks are called {track.id!r}", "give each track once, under an id of its own")
+        seen.add(track.id)
     if limit is not None and limit < len(found):
         found = [found[index * len(found) // limit] for index in range(limit)]
     return found
@@ -134,17 +139,15 @@ def leak_warnings(trained_on: Sequence[str], tracks: Sequence[Track], name: str)
     warnings = []
     for corpus in sorted({track.corpus for track in tracks}):
         ours = [track for track in tracks if track.corpus == corpus]
-        splits = {track.split for track in ours}
-        known = [item for item in trained_on if _plain(item.partition("/")[0]) == _plain(corpus)]
-        whole = [item for item in known if "/" not in item]
-        seen = sorted({item.partition("/")[2] for item in known if "/" in item} & splits)
-        taught = [split for split in seen if split == "train"] or (["all"] if whole else [])
-        count = len(ours) if whole else sum(track.split in seen and track.split == "train" for track in ours)
+        known = [item.partition("/") for item in trained_on if _plain(item.partition("/")[0]) == _plain(corpus)]
+        whole = any(not split for _, _, split in known)
+        named = {split.casefold() for _, _, split in known if split}
+        taught = [track for track in ours if whole or (track.split.casefold() in named - {"validation"})]
         if taught:
-            what = "some or all of them" if whole else f"{count} of them"
+            what = "some or all" if whole else f"{len(taught)}"
             warnings.append(f"LEAK: {name} was trained on {corpus}; of these {len(ours)} tracks it has seen {what}")
-        elif seen:
-            warnings.append(f"{name}'s checkpoint was chosen by its scores on {corpus}'s split {', '.join(seen)}")
+        elif any(track.split.casefold() in named for track in ours):
+            warnings.append(f"{name} was chosen by its scores on {corpus}'s split validation")
     return tuple(warnings)
 
 

@@ -12,6 +12,8 @@ PUBLISHED_TRAINING: dict[str, tuple[str, ...]] = {
     "rmvpe": ("MIR-1K", "PTDB-TUG", "M4Singer"),
     "pesto": ("MIR-1K",),
     "demucs": ("MUSDB18/train", "MUSDB18/validation"),
+    "mdx_extra": ("MUSDB18",),
+    "mdx": ("MUSDB18/train", "MUSDB18/validation"),
     "umx": ("MUSDB18/train", "MUSDB18/validation"),
     "open-unmix": ("MUSDB18/train", "MUSDB18/validation"),
 }

@@ -69,8 +69,8 @@ def normal_matrix(lags: Tensor) -> Tensor:
 def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     """Filters (O, I, taps) of the projections of O signals, from ``lags`` (I, I, taps) and ``targets`` (I, O, taps).
 
-    A silent input, or a copy of another, gets no filter. The others are scaled to the same energy, and G is factored by Cholesky. Where that
-    fails (inputs that depend on one another: twice the same channel, or fewer samples than unknowns) the diagonal is
+    A silent input, or a copy of another, gets no filter. The others are scaled to the same energy, and G is factored
+    by Cholesky. Where that fails (inputs that depend on one another, or fewer samples than unknowns) the diagonal is
     loaded with 1e-13 of itself, or the first power of ten above that succeeds. Steps of iterative refinement with the
     unloaded G then take the load's effect away again where the inputs do have energy: the projection is exact there,
     and directions without energy stay unused.

@@ -14,6 +14,7 @@ from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
 from majl_cli.evaluation.estimates import EstimatesFolder, names_of
 from majl_cli.evaluation.prepared import PreparedTrack, prepare_track
+from majl_cli.inference.track_log import safe_name
 from majl_cli.metrics.separation import global_sdr
 
 STEMS = ("vocals", "accompaniment")
@@ -107,6 +108,36 @@ def test_a_track_without_files_is_an_error_that_says_what_was_looked_for(tmp_pat
         EstimatesFolder(tmp_path / "empty", "tool")
 
 
+def test_ids_that_end_alike_or_differ_in_case_keep_their_own_files(tmp_path: Path) -> None:
+    for number, name in enumerate(("A/01", "B/01", "song", "Song")):
+        write(tmp_path / "est" / name / "vocals.wav", (number + 1) * 0.1 * voice(3.0))
+    estimator = EstimatesFolder(tmp_path / "est", "tool")
+    for number, name in enumerate(("A/01", "B/01", "song", "Song")):
+        prepared = prepare_track(write_track(tmp_path / "data", name), tmp_path / "work", stems=STEMS)
+        audio = soundfile.read(estimator.separate(prepared, tmp_path / "out")["vocals"])[0]
+        assert np.abs(audio - (number + 1) * 0.1 * voice(3.0)).max() < 1e-6
+
+
+def test_a_file_is_never_taken_for_two_tracks_nor_one_of_two_files_by_chance(tmp_path: Path) -> None:
+    write(tmp_path / "one/01/vocals.wav", voice(3.0))
+    estimator = EstimatesFolder(tmp_path / "one", "tool")
+    estimator.separate(prepared_song(tmp_path, "A/01"), tmp_path / "out")
+    with pytest.raises(DataError, match="looks like track A/01 and like track B/01"):
+        estimator.separate(prepared_song(tmp_path, "B/01"), tmp_path / "out")
+    for model in ("htdemucs", "mdx"):
+        write(tmp_path / "two" / model / "song/vocals.wav", voice(3.0))
+    with pytest.raises(DataError, match="htdemucs/song/vocals.wav and mdx/song/vocals.wav both look like it"):
+        EstimatesFolder(tmp_path / "two", "tool").separate(prepared_song(tmp_path), tmp_path / "out")
+
+
+def test_a_track_with_f0_and_no_stem_is_no_error(tmp_path: Path) -> None:
+    write(tmp_path / "est/another/vocals.wav", voice(3.0))
+    (tmp_path / "est/song.f0.csv").write_text("0.00,0.0\n0.01,220.0\n")
+    prepared = prepared_song(tmp_path)
+    assert EstimatesFolder(tmp_path / "est", "tool").separate(prepared, tmp_path / "out") == {}
+    assert prepared.notes == ["no stem of it, f0 only"]
+
+
 @pytest.mark.parametrize("name", ["song.f0.csv", "song/f0.csv", "out/song.csv", "song.txt"])
 def test_f0_files_are_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "est" / name
@@ -124,7 +155,7 @@ def test_a_track_goes_by_its_id_its_last_part_and_the_name_of_its_mixture() -> N
         id="mir-st500/401", corpus="MIR-ST500", labels="mixture", mixture=Stem(path=Path("audio/401/Mixture.mp3")),
         sample_rate=44100, channels=2, duration=10.0,
     )  # fmt: skip
-    assert names_of(track) == ["mir-st500/401", "401", "mir-st500_401-" + names_of(track)[2][-8:]]
+    assert names_of(track) == ["mir-st500/401", safe_name("mir-st500/401"), "401"]
     song = replace(track, id="A - One", mixture=Stem(path=Path("test/A - One.stem.mp4"), stream=0))
     assert names_of(song)[0] == "A - One"
     assert names_of(replace(song, id="x", mixture=Stem(path=Path("Band/Take 2.wav")))) == ["x", "Take 2"]
