@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from majl_cli.errors import UsageError
-from majl_cli.hub import DEFAULT_MODEL
+from majl_cli.hub import DEFAULT_MODEL, find_checkpoint
 from majl_cli.project import Project
 
 if TYPE_CHECKING:
     from majl_cli.evaluation.prepared import Estimator
+
+
+RESERVED = ("report.html", "summary.json", "scores.csv")  # what lies beside the estimators' folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,8 @@ def wanted_estimators(
 ) -> list[Wanted]:
     """In the order models, estimates, baselines; without any, the model of the project, or the default one.
 
-    Raises UsageError for two of one name, or an unknown baseline.
+    Raises UsageError for two of one name or an unknown baseline, and MajlError for what is not there: all before any
+    work is done.
     """
     from majl_cli.evaluation.baselines import baselines as known
 
@@ -52,44 +56,48 @@ def wanted_estimators(
     names = [wanted.name for wanted in found]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two estimators are called {name!r}", "give estimates a name: --estimates NAME=DIR")
+            hint = "give each once; call one otherwise with --estimates NAME=DIR or --model NAME=DIR"
+            raise UsageError(f"two estimators are called {name!r}", hint)
+        if not name or name in RESERVED or name.startswith("."):
+            raise UsageError(f"an estimator cannot be called {name!r}", "give another NAME in NAME=DIR")
     return found
 
 
-def _model(name: str, device: str, precision: str, threads: int | None) -> Wanted:
+def _model(item: str, device: str, precision: str, threads: int | None) -> Wanted:
+    name, sign, model = item.partition("=")
+    if not sign or Path(item).exists():
+        name, model = _plain_name(item), item
+    find_checkpoint(model)
+
     def make() -> tuple[Estimator, dict[str, Any]]:
         import majl_cli
         from majl_cli.evaluation.model_estimator import ModelEstimator
 
-        model = majl_cli.load_model(name, device=device, precision=precision, threads=threads)
-        settings = {"model": name, "weights": model.fingerprint(), "precision": model.runtime.precision}
-        return ModelEstimator(model, _plain_name(name)), settings | {"device": str(model.runtime)}
+        ready = majl_cli.load_model(model, device=device, precision=precision, threads=threads)
+        settings = {"model": model, "weights": ready.fingerprint(), "precision": ready.runtime.precision}
+        return ModelEstimator(ready, name), settings | {"device": str(ready.runtime)}
 
-    return Wanted(name=_plain_name(name), make=make)
+    return Wanted(name=name, make=make)
 
 
 def _estimates(item: str, trained_on: Sequence[str], threshold: float | None) -> Wanted:
-    name, sign, folder = item.partition("=")
-    place = Path(folder if sign else item)
-    name = name if sign else place.resolve().name
+    from majl_cli.evaluation.estimates import EstimatesFolder
+    from majl_cli.evaluation.published_training import published_training
 
-    def make() -> tuple[Estimator, dict[str, Any]]:
-        from majl_cli.evaluation.estimates import EstimatesFolder
-        from majl_cli.evaluation.published_training import published_training
-
-        known = tuple(trained_on) or published_training(name)
-        return EstimatesFolder(place, name, trained_on=known, threshold=threshold), {"f0_threshold": threshold}
-
-    return Wanted(name=name, make=make)
+    name, sign, place = item.partition("=")
+    if not sign:
+        name, place = Path(item).resolve().name, item
+    known = tuple(trained_on) or published_training(name)
+    folder = EstimatesFolder(Path(place), name, trained_on=known, threshold=threshold)
+    settings = {"estimates": str(Path(place).resolve()), "f0_threshold": threshold}
+    return Wanted(name=name, make=lambda: (folder, settings))
 
 
 def _baseline(name: str) -> Wanted:
-    def make() -> tuple[Estimator, dict[str, Any]]:
-        from majl_cli.evaluation.baselines import baselines
+    from majl_cli.evaluation.baselines import baselines
 
-        return baselines[name](), {}
-
-    return Wanted(name=name, make=make)
+    baseline = baselines[name]()
+    return Wanted(name=name, make=lambda: (baseline, {}))
 
 
 def _plain_name(model: str) -> str:

@@ -32,7 +32,9 @@ def print_results(results: Sequence[Result], summaries: Mapping[str, Mapping[str
         for key in (key for key in keys if part_of(key) == part):
             metric = metric_of(key)
             found = [summaries[result.name].get(key) for result in results]
-            rows.append([f"{part} {metric.name}, {metric.unit}", *(cell(item) for item in found)])
+            counts = [len(result.rows) for result in results]
+            cells = [cell(item, of=count) for item, count in zip(found, counts, strict=True)]
+            rows.append([f"{part} {metric.name}, {metric.unit}", *cells])
             number = f"{{:.{metric.digits}f}}"
             for name, values in (
                 (metric.weighted, [item.weighted if item else None for item in found]),

@@ -66,7 +66,8 @@ def run_request(request: Request, console: Console, *, json: bool) -> int:
     from majl_cli.evaluation.protocols import find_protocol, select_tracks
 
     project = find_project(request.project)
-    if request.compare is not None and not (request.manifests or request.folders or request.models):
+    sources = (request.manifests, request.folders, request.models, request.estimates, request.baselines)
+    if request.compare is not None and not any(sources):
         return _compare_folders(request.compare, console, json=json)
     tracks = _load_tracks(request, project)
     protocol = find_protocol(request.protocol, tracks)
@@ -87,6 +88,7 @@ def run_request(request: Request, console: Console, *, json: bool) -> int:
         precision=request.precision,
         threads=request.threads,
     )
+    _check_names(request.compare, [wanted.name for wanted in estimators], out)
     try:
         with locked(out, "evaluating"):
             done = [_evaluate(wanted, chosen, out, request, protocol, scoring, console) for wanted in estimators]
@@ -135,8 +137,10 @@ def _evaluate(
 
     from majl_cli.evaluation.exhibits import make_exhibits
     from majl_cli.evaluation.run import WORK_FOLDER, Done, evaluate
+    from majl_cli.evaluation.scoring import check_scorable
 
     estimator, settings = wanted.make()
+    check_scorable(estimator, tracks, scoring)
     settings |= {"split": request.split or protocol.split or "all", "limit": request.limit, "jobs": request.jobs}
     settings |= {"versions": _versions(), "date": time.strftime("%Y-%m-%d")}
     threads = request.threads or torch.get_num_threads()
@@ -144,8 +148,8 @@ def _evaluate(
 
         def listen(done: Done) -> None:
             if done.row.error:
-                named = done.row.error if done.track.id in done.row.error else f"{done.track.id}: {done.row.error}"
-                print_error(MajlError(named))
+                id = done.track.id
+                print_error(MajlError(done.row.error if id in done.row.error else f"{id}: {done.row.error}"))
             bar.done(done.track, before=done.before)
 
         result = evaluate(
@@ -200,8 +204,18 @@ def _report(
     return document
 
 
+def _check_names(names: tuple[str, str] | None, here: Sequence[str], out: Path) -> None:
+    """Raise UsageError for a name to compare that is neither an estimator nor a folder of results."""
+    from majl_cli.evaluation.run import SETTINGS_FILE
+
+    for name in names or ():
+        if name not in here and not any((place / SETTINGS_FILE).exists() for place in (out / name, Path(name))):
+            raise UsageError(f"--compare: no estimator {name!r}", f"here are {', '.join(here)}; or give a folder")
+
+
 def _compared(names: tuple[str, str], results: Sequence[Result], out: Path | None) -> tuple[Result, Result]:
-    """The results of two names: of estimators at hand, of earlier ones in ``out``, or of folders."""
+    """The results of two names: of estimators at hand, of earlier ones in ``out``, or of folders. Raises DataError
+    where they are not of one kind."""
     from majl_cli.evaluation.run import SETTINGS_FILE, load_result
 
     found = []
@@ -210,26 +224,30 @@ def _compared(names: tuple[str, str], results: Sequence[Result], out: Path | Non
         earlier = out / name if out is not None and (out / name / SETTINGS_FILE).exists() else Path(name)
         found.append(at_hand or load_result(earlier))
     a, b = found
+    kinds: dict[str, tuple[Any, Any]] = {"protocol": (a.protocol, b.protocol)}
+    kinds |= {key: (a.settings.get(key), b.settings.get(key)) for key in ("snr_db", "stems")}
+    for key, (ours, theirs) in kinds.items():
+        if ours != theirs:
+            what = f"{key} differs: {ours!r} of {names[0]}, {theirs!r} of {names[1]}"
+            raise DataError(what, "compare figures of one protocol")
     if a.name == b.name:
         a, b = replace(a, name=names[0]), replace(b, name=names[1])
     return a, b
 
 
 def _compare_folders(names: tuple[str, str], console: Console, *, json: bool) -> int:
-    from majl_cli.evaluation.summary import differences
+    from majl_cli.evaluation.summary import differences, summarise
     from majl_cli.report.evaluation import summary_document
 
-    a, b = _compared(names, [], None)
-    for key in ("protocol", "snr_db", "stems"):
-        if a.settings.get(key) != b.settings.get(key):
-            raise DataError(
-                f"{key} differs: {a.settings.get(key)!r} of {names[0]}, {b.settings.get(key)!r} of {names[1]}",
-                "compare figures of one protocol",
-            )
-    compared = differences(a, b)
+    results = _compared(names, [], None)
+    compared = differences(*results)
+    for result in results:
+        for warning in result.warnings:
+            console.note(f"warning: {warning}")
     if json:
-        print(json_module.dumps(summary_document([], {}, compared)))
-    else:
+        summaries = {result.name: summarise(result) for result in results}
+        print(json_module.dumps(summary_document(results, summaries, compared)))
+    elif not console.quiet:
         print_differences(compared)
     return 0
 

@@ -77,6 +77,8 @@ def _read_text(path: Path, threshold: float | None) -> F0Estimate:
     rows = read_numbers(
         path, what="f0", delimiter=layout.delimiter, skip=layout.skip, columns=wanted, to_number=number_or_nan
     )
+    if not rows.size and layout.names:
+        return F0Estimate(times=np.zeros(0), frequency=np.zeros(0))  # a heading alone: nothing was found to be sung
     if not rows.size:
         raise DataError(f"{path}: no frames in it", WHAT_F0_FILES_ARE)
     times, frequency = rows[:, 0], rows[:, 1]

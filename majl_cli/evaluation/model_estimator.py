@@ -57,11 +57,17 @@ class ModelEstimator:
         """None: the notes are cut from the f0."""
         return None
 
+    def files(self, track: Track) -> list[Path]:
+        """None: it works from the mixture."""
+        return []
+
 
 def trained_on(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """``CORPUS/split`` of all that a checkpoint's metadata says it was trained on or chosen by."""
+    """``CORPUS/split`` of what a checkpoint's metadata says it was trained on or chosen by; tracks of other splits were
+    in its manifests, and nothing more."""
     corpora = metadata.get("training", {}).get("corpora", {})
-    return tuple(sorted({key.rpartition("/")[0] for key in corpora}))
+    names = {key.rpartition("/")[0] for key in corpora}
+    return tuple(sorted(name for name in names if name.rpartition("/")[2] in ("train", "validation")))
 
 
 def describe_architecture(architecture: Mapping[str, Any]) -> str:

@@ -67,6 +67,10 @@ class Estimator(Protocol):
         """A file of notes it has for the track; None: its f0 is cut into notes."""
         ...
 
+    def files(self, track: Track) -> list[Path]:
+        """The files its estimates of the track are read from, if they are."""
+        ...
+
 
 def prepare_track(
     track: Track, folder: Path, *, stems: Sequence[str], target: str = "vocals", snr_db: float | None = None
@@ -96,12 +100,14 @@ def prepare_track(
         names, sample_rate=track.sample_rate, channels=channels, format="wav", subtype="FLOAT", done=lambda: None
     )
     samples = 0
+    notes: list[str] = []
     with ExitStack() as stack:
         files = stack.enter_context(writers)
         blocks = sum_blocks(track, whole, channels)
         others = [sum_blocks(track, found, channels) for found in parts.values()]
         for mixture, *references in zip_longest(blocks, *others):
             if mixture is None:
+                notes.append("a stem is longer than the mixture: cut")
                 break
             files[MIXTURE].write(mixture)
             samples += len(mixture)
@@ -114,6 +120,7 @@ def prepare_track(
         sample_rate=track.sample_rate,
         channels=channels,
         samples=samples,
+        notes=notes,
     )
 
 

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ from majl_cli.evaluation.results import Result, TrackRow
 from majl_cli.evaluation.scoring import Scoring, score_track
 from majl_cli.inference.track_log import ResultLog, read_json, safe_name, write_json
 from majl_cli.inference.workers import Stop, run_on_tracks
+from majl_cli.metrics.names import part_of
 
 SETTINGS_FILE, ROWS_FILE, WORK_FOLDER = "settings.json", "tracks.jsonl", ".work"
 # Settings in which the starts of one evaluation may differ.
-_FREE = ("tracks", "split", "limit", "jobs", "threads", "device", "versions", "date")
+_FREE = ("warnings", "estimates", "tracks", "split", "limit", "jobs", "threads", "device", "versions", "date")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +72,21 @@ def evaluate(
     waiting = []
     for track in tracks:
         kept = log.rows.get(track.id)
-        if kept is None or (keep_estimates and not (folder / "stems" / safe_name(track.id)).is_dir()):
+        if kept is None or kept.get("inputs") != fingerprint(estimator, track):
             waiting.append(track)
-        else:
-            rows[track.id] = row_from_json(kept)
-            listener(Done(track=track, row=rows[track.id], before=True))
+            continue
+        row = row_from_json(kept)
+        if keep_estimates and _has_stems(row) and not (folder / "stems" / safe_name(track.id)).is_dir():
+            waiting.append(track)
+            continue
+        rows[track.id] = row
+        listener(Done(track=track, row=row, before=True))
     work_folder = folder / WORK_FOLDER
     shutil.rmtree(work_folder, ignore_errors=True)  # of a process that was killed
 
     def work(track: Track, stop: Stop) -> TrackRow:
         place = work_folder / safe_name(track.id)
+        inputs = fingerprint(estimator, track)
         try:
             row = score_track(
                 estimator, track, place, scoring=scoring, f0_folder=folder / "f0", stop=stop,
@@ -86,7 +94,7 @@ def evaluate(
             )  # fmt: skip
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        log.append(row_to_json(row))
+        log.append(row_to_json(row) | {"inputs": inputs})
         return row
 
     try:
@@ -146,6 +154,27 @@ def _cited(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in own}
 
 
+def fingerprint(estimator: Estimator, track: Track) -> str:
+    """Sizes and times of change of all files that a track's scores depend on; another one where a file is missing, or
+    was not there before."""
+    stems = [stem.path for stem in (track.mixture, *track.stems.values()) if stem is not None]
+    pitch = [] if track.pitch is None else [track.pitch if track.pitch.exists() else track.pitch.parent]
+    try:
+        own = estimator.files(track)
+    except MajlError:
+        own = []  # it is said when the track's turn comes
+    states = []
+    for path in (*stems, *pitch, *own):
+        with suppress(OSError):
+            state = path.stat()
+            states.append(f"{path.name} {state.st_size} {state.st_mtime_ns}")
+    return hashlib.sha256("\n".join(states).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _has_stems(row: TrackRow) -> bool:
+    return any(not part_of(key).startswith(("melody", "notes")) for key in row.scores)
+
+
 def row_to_json(row: TrackRow) -> dict[str, Any]:
     """null is nan; infinite scores are the words ``inf`` and ``-inf``."""
     values = asdict(row)
@@ -158,9 +187,10 @@ def row_to_json(row: TrackRow) -> dict[str, Any]:
 
 def row_from_json(values: Mapping[str, Any]) -> TrackRow:
     scores = {key: math.nan if value is None else float(value) for key, value in values["scores"].items()}
-    return TrackRow(**{**values, "scores": scores, "notes": tuple(values.get("notes", ()))})
+    known = {key: value for key, value in values.items() if key != "inputs"}
+    return TrackRow(**{**known, "scores": scores, "notes": tuple(values.get("notes", ()))})
 
 
 def _failed(track: Track, error: MajlError | OSError) -> TrackRow:
-    text = error.message if isinstance(error, MajlError) else str(error)
+    text = f"{error.message} ({error.hint})" if isinstance(error, MajlError) and error.hint else str(error)
     return TrackRow(id=track.id, seconds=track.duration, group=track.artist, error=text)

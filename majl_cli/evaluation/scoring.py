@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from majl_cli.data.manifest import Track
-from majl_cli.errors import UsageError
+from majl_cli.errors import DataError, UsageError
 from majl_cli.evaluation.melody_scoring import score_f0, score_notes, write_f0
-from majl_cli.evaluation.prepared import Estimator, PreparedTrack, prepare_track
+from majl_cli.evaluation.prepared import ACCOMPANIMENT, Estimator, PreparedTrack, prepare_track, reference_parts
 from majl_cli.evaluation.protocols import FAMILIES
 from majl_cli.evaluation.results import TrackRow
 from majl_cli.evaluation.stem_scoring import score_stems
@@ -40,7 +41,7 @@ class Scoring:
             for name in given:
                 if name not in known:
                     raise UsageError(f"no {what} {name!r}", f"use some of {', '.join(known)}")
-        if not self.families:
+        if not (self.families and self.stems and self.inputs):
             raise UsageError("nothing to score", f"use some of {', '.join(FAMILIES)}")
         if self.snr_db is not None and not math.isfinite(self.snr_db):
             raise UsageError(f"cannot mix at {self.snr_db} dB", "give a finite number")
@@ -53,6 +54,27 @@ class Scoring:
             "inputs": list(self.inputs),
             "snr_db": self.snr_db,
         }
+
+
+def check_scorable(estimator: Estimator, tracks: Sequence[Track], scoring: Scoring) -> None:
+    """Raise DataError where no track has what the estimator could be scored on, UsageError for a stem that none has."""
+    for stem in scoring.stems:
+        if not any(reference_parts(track, stem, scoring.target) for track in tracks) and any(t.stems for t in tracks):
+            known = sorted({name for track in tracks for name in track.stems} | {ACCOMPANIMENT})
+            raise UsageError(f"no track has the stem {stem!r}", f"there are {', '.join(known)}")
+    separates = set(scoring.families) & {"energy", "v3", "v4"} and set(estimator.stems) & set(scoring.stems)
+    tracks_pitch = set(scoring.families) & {"pitch", "notes"} and set(estimator.inputs) & set(scoring.inputs)
+    stems = any(reference_parts(track, stem, scoring.target) for track in tracks for stem in scoring.stems)
+    labels = any(track.pitch is not None for track in tracks)
+    if (separates and stems) or (tracks_pitch and labels):
+        return
+    there = [what for what, is_there in (("stems", stems), ("pitch labels", labels)) if is_there]
+    gives = [what for what, is_there in (("stems", estimator.stems), ("f0", estimator.inputs)) if is_there]
+    raise DataError(
+        f"{estimator.name}: nothing to score: it gives {' and '.join(gives) or 'nothing'}, "
+        f"the tracks have {' and '.join(there) or 'neither stems nor pitch labels'}",
+        f"metrics asked for: {', '.join(scoring.families)}; inputs: {', '.join(scoring.inputs)}",
+    )
 
 
 def score_track(
@@ -84,6 +106,7 @@ def score_track(
                 scores |= _score_melody(estimator, prepared, input, separated, scoring, f0_folder)
     if keep is not None and separated:
         keep.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(keep, ignore_errors=True)  # of a start that was killed before the row was written
         (place / "estimates").replace(keep)
     return TrackRow(
         id=track.id,

@@ -101,13 +101,12 @@ def _csv_number(value: float) -> float | str:
     return "" if math.isnan(value) else value
 
 
-def cell(item: MetricSummary | None, *, interval: bool = True) -> str:
-    """``8.74 [8.5, 9.0]`` in the metric's unit."""
+def cell(item: MetricSummary | None, *, of: int | None = None) -> str:
+    """``8.74 [8.50, 9.00]`` in the metric's unit, and how many tracks it is over where these are fewer than ``of``."""
     if item is None:
         return "–"
-    metric = metric_of(item.key)
-    shown = [
-        f"{round(value * metric.scale, metric.digits) + 0.0:.{metric.digits}f}"
-        for value in (item.mean.mean, item.mean.low, item.mean.high)
-    ]
-    return shown[0] + (f" [{shown[1]}, {shown[2]}]" if interval and math.isfinite(item.mean.low) else "")
+    metric, interval = metric_of(item.key), item.mean
+    values = (interval.mean, interval.low, interval.high)
+    mean, low, high = (f"{round(value * metric.scale, metric.digits) + 0.0:.{metric.digits}f}" for value in values)
+    bounds = f" [{low}, {high}]" if math.isfinite(interval.low) else ""
+    return mean + bounds + (f" n={interval.count}" if of is not None and interval.count < of else "")

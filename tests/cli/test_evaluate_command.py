@@ -98,6 +98,22 @@ def test_two_estimators_are_compared_here_or_from_their_folders(corpus: Path, ma
     assert refused.code == 1 and "nowhere" in refused.err and "hint:" in refused.err
 
 
+def test_figures_of_two_protocols_are_not_compared(corpus: Path, majl: Majl) -> None:
+    options = ("--data", f"stems={corpus}", "--baseline", "mixture", "--metrics", "energy")
+    majl("evaluate", *options, "--out", "one")
+    majl("evaluate", *options, "--out", "two", "--snr-db", "0")
+    done = majl("evaluate", "--compare", "one/mixture", "two/mixture")
+    assert done.code == 1 and "snr_db differs: None of one/mixture, 0.0 of two/mixture" in done.err
+
+
+def test_warnings_come_along_when_folders_are_compared(corpus: Path, majl: Majl) -> None:
+    options = ("--data", f"stems={corpus}", "--estimates", "tool=songs", "--trained-on", "songs", "--metrics", "energy")
+    majl("evaluate", *options, "--baseline", "mixture")
+    done = majl("evaluate", "--compare", "evaluation/folder/tool", "evaluation/folder/mixture", "--json")
+    assert "LEAK" in done.err
+    assert [len(row["warnings"]) for row in json.loads(done.out)["estimators"]] == [1, 0]
+
+
 def test_a_second_start_goes_on_and_another_setting_is_refused(corpus: Path, majl: Majl) -> None:
     options = ("--data", f"stems={corpus}", "--baseline", "mixture", "--metrics", "energy")
     majl("evaluate", *options, "--limit", "1")

@@ -126,7 +126,6 @@ def test_real_files_read_as_labels_and_as_estimates_alike(shared_data: Path, nam
     ("name", "text", "message"),
     [
         ("f0.csv", "", "no frames in it"),
-        ("f0.csv", "time,frequency\n", "no frames in it"),
         ("f0.csv", "time,pitch\n0,60\n", "no column frequency among time, pitch"),
         ("f0.csv", "frequency,confidence\n220,1\n", "no column time among"),
         ("f0.csv", "0,220,0.5\n", "3 columns without names"),
@@ -222,3 +221,8 @@ def test_notes_without_a_pitch_or_a_length_are_not_scored() -> None:
     ]
     intervals, pitches = note_arrays(notes)
     assert (intervals.tolist(), pitches.tolist()) == ([[0, 1]], [440])
+
+
+def test_a_heading_alone_means_that_nothing_was_found_to_be_sung(tmp_path: Path) -> None:
+    (tmp_path / "f0.csv").write_text("time,frequency,confidence\n")
+    assert len(read_f0_file(tmp_path / "f0.csv").times) == 0

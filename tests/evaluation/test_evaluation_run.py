@@ -22,7 +22,7 @@ from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.evaluation.protocols import FAMILIES, protocols
 from majl_cli.evaluation.results import F0, Result
 from majl_cli.evaluation.run import Done, evaluate, load_result, row_from_json, row_to_json
-from majl_cli.evaluation.scoring import Scoring
+from majl_cli.evaluation.scoring import Scoring, check_scorable
 
 FOLDER = protocols["folder"]
 ALL = Scoring(families=FAMILIES)
@@ -60,6 +60,9 @@ class Knowing:
 
     def note_file(self, track: Track) -> Path | None:
         return None
+
+    def files(self, track: Track) -> list[Path]:
+        return []
 
 
 def songs(folder: Path, count: int = 3) -> list[Track]:
@@ -131,7 +134,7 @@ def test_a_line_cut_short_by_a_kill_is_scored_again(tmp_path: Path) -> None:
 def test_a_track_that_fails_is_said_to_and_tried_again(tmp_path: Path) -> None:
     tracks = songs(tmp_path)
     result = run(Knowing(fails_on="song1"), tracks, tmp_path / "out")
-    assert [row.error for row in result.rows] == ["", "track song1: cannot be separated", ""]
+    assert [row.error for row in result.rows] == ["", "track song1: cannot be separated (try another)", ""]
     again = Knowing()
     assert not any(row.error for row in run(again, tracks, tmp_path / "out").rows)
     assert again.asked == ["song1"]
@@ -141,6 +144,42 @@ def test_tracks_side_by_side_give_the_same_rows(tmp_path: Path) -> None:
     tracks = songs(tmp_path, 4)
     alone = run(Knowing(), tracks, tmp_path / "one")
     assert rounded(run(Knowing(), tracks, tmp_path / "two", jobs=3)) == rounded(alone)
+
+
+def test_a_track_whose_files_changed_is_scored_again(tmp_path: Path) -> None:
+    tracks = songs(tmp_path)
+    run(Knowing(), tracks, tmp_path / "out")
+    soundfile.write(tracks[1].stems["vocals"].path, 0.5 * voice(2.5), RATE, subtype="FLOAT")
+    again = Knowing()
+    run(again, tracks, tmp_path / "out")
+    assert again.asked == ["song1"]
+
+
+def test_more_tracks_with_a_leak_are_gone_on_with(tmp_path: Path) -> None:
+    tracks, estimator = songs(tmp_path), Knowing()
+    estimator.trained_on = ("Small",)
+    run(estimator, tracks[:1], tmp_path / "out")
+    assert "these 3 tracks" in run(estimator, tracks, tmp_path / "out").warnings[0]
+    assert estimator.asked == ["song0", "song1", "song2"]
+
+
+def test_stems_left_by_a_start_that_was_killed_are_replaced(tmp_path: Path) -> None:
+    tracks = songs(tmp_path, 1)
+    run(Knowing(), tracks, tmp_path / "out", keep_estimates=True)
+    (tmp_path / "out/knowing/tracks.jsonl").unlink()
+    assert not run(Knowing(), tracks, tmp_path / "out", keep_estimates=True).rows[0].error
+
+
+def test_nothing_to_score_is_said_before_the_work(tmp_path: Path) -> None:
+    (track,) = songs(tmp_path, 1)
+    plain = replace(track, pitch=None)
+    with pytest.raises(DataError, match="pyin: nothing to score: it gives f0, the tracks have stems"):
+        check_scorable(baselines["pyin"](), [plain], ALL)
+    with pytest.raises(DataError, match="mixture: nothing to score: it gives stems, the tracks have stems and pitch"):
+        check_scorable(baselines["mixture"](), [track], replace(ALL, families=("pitch",)))
+    with pytest.raises(UsageError, match="no track has the stem 'drums'"):
+        check_scorable(baselines["mixture"](), [track], replace(ALL, stems=("vocals", "drums")))
+    check_scorable(baselines["mixture"](), [track], ALL)
 
 
 def test_figures_made_otherwise_are_not_mixed(tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_a_stem_shorter_than_the_others_is_padded_and_channels_are_those_of_the_
     assert accompaniment.shape == (3 * RATE, 2) and not accompaniment[2 * RATE :].any()
 
 
+def test_a_mixture_alone_is_the_one_that_goes_with_the_stems(tmp_path: Path) -> None:
+    track = write_track(tmp_path, "song")
+    wide = np.stack([backing(3.0), 0.2 * backing(3.0, seed=1)], axis=1)
+    soundfile.write(tmp_path / "song/accompaniment.wav", wide, RATE, subtype="FLOAT")
+    with_stems = prepare_track(track, tmp_path / "one", stems=STEMS, snr_db=0.0)
+    alone = prepare_track(track, tmp_path / "two", stems=(), snr_db=0.0)
+    assert alone.channels == 2
+    assert np.array_equal(soundfile.read(alone.mixture)[0], soundfile.read(with_stems.mixture)[0])
+
+
 def test_a_silent_voice_is_mixed_as_it_is(tmp_path: Path) -> None:
     track = write_track(tmp_path, "song")
     soundfile.write(tmp_path / "song/vocals.wav", np.zeros(3 * RATE), RATE)

@@ -102,7 +102,12 @@ def test_both_editions_of_musdb18_are_one_corpus() -> None:
 
 
 def test_what_a_checkpoint_was_trained_on_is_read_from_its_metadata() -> None:
-    corpora = {"MIR-1K/train/full": "683 tracks", "MIR-1K/validation/full": "153 tracks", "A/B/train/mss": "1 track"}
+    corpora = {
+        "MIR-1K/train/full": "683 tracks",
+        "MIR-1K/validation/full": "153 tracks",
+        "A/B/train/mss": "1 track",
+        "MIR-1K/test/full": "2",
+    }
     assert trained_on({"training": {"corpora": corpora}}) == ("A/B/train", "MIR-1K/train", "MIR-1K/validation")
     assert trained_on({}) == ()
 

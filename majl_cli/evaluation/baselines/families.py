@@ -48,6 +48,10 @@ class Separator(ABC):
         """None."""
         return None
 
+    def files(self, track: Track) -> list[Path]:
+        """None: it works from the mixture."""
+        return []
+
 
 class PitchTracker(ABC):
     """A baseline of pitch: f0 every 10 ms from 0 s on, frame k centred at k * 10 ms, in bounded memory.
@@ -92,6 +96,10 @@ class PitchTracker(ABC):
     def note_file(self, track: Track) -> Path | None:
         """None: the notes are cut from the f0."""
         return None
+
+    def files(self, track: Track) -> list[Path]:
+        """None: it works from the mixture."""
+        return []
 
 
 @contextmanager
