@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from majl_cli.metrics.normal_equations import solve
+
 _FFT_SIZE = 8192
 _BLOCKS = 8  # blocks of one FFT that are worked on at a time: what fits the processor's cache
-_REFINEMENTS = 8
-_FIRST_LOAD = 1e-13
 _COPY = 1e-12  # a channel is a copy of another if it differs by less than 120 dB below its level
 
 
@@ -69,11 +69,7 @@ def normal_matrix(lags: Tensor) -> Tensor:
 def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     """Filters (O, I, taps) of the projections of O signals, from ``lags`` (I, I, taps) and ``targets`` (I, O, taps).
 
-    A silent input, or a copy of another, gets no filter. The others are scaled to the same energy, and G is factored
-    by Cholesky. Where that fails (inputs that depend on one another, or fewer samples than unknowns) the diagonal is
-    loaded with 1e-13 of itself, or the first power of ten above that succeeds. Steps of iterative refinement with the
-    unloaded G then take the load's effect away again where the inputs do have energy: the projection is exact there,
-    and directions without energy stay unused.
+    A silent input, or a copy of another, gets no filter. The others are scaled to the same energy, for ``solve``.
     """
     inputs, outputs, taps = targets.shape
     filters = targets.new_zeros(inputs, taps, outputs)
@@ -84,7 +80,7 @@ def projection_filters(lags: Tensor, targets: Tensor) -> Tensor:
     scale = lags.diagonal()[0].rsqrt()
     matrix = normal_matrix(scale[:, None, None] * lags * scale[:, None])
     wanted = (scale[:, None, None] * targets).permute(0, 2, 1).reshape(-1, outputs)
-    filters[heard] = scale[:, None, None] * _solve(matrix, wanted).reshape(len(scale), taps, outputs)
+    filters[heard] = scale[:, None, None] * solve(matrix, wanted).reshape(len(scale), taps, outputs)
     return filters.permute(2, 0, 1)
 
 
@@ -97,23 +93,6 @@ def _distinct(products: Tensor) -> Tensor:
         before = products[number, :number].square() >= (1 - _COPY) * energies[number] * energies[:number]
         counts[number] &= not bool((before & counts[:number]).any())
     return counts
-
-
-def _solve(matrix: Tensor, wanted: Tensor) -> Tensor:
-    """x with matrix x = wanted for a symmetric positive semidefinite matrix with ones on its diagonal."""
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if not failed:
-        return torch.cholesky_solve(wanted, factor)
-    load = _FIRST_LOAD
-    while failed:
-        loaded = matrix.clone()
-        loaded.diagonal().add_(load)
-        factor, failed = torch.linalg.cholesky_ex(loaded)
-        load *= 10.0
-    solution = torch.cholesky_solve(wanted, factor)
-    for _ in range(_REFINEMENTS):
-        solution += torch.cholesky_solve(wanted - matrix @ solution, factor)
-    return solution
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,3 +140,10 @@ def test_blocks_that_can_be_read_once_or_change_are_refused() -> None:
         bss_eval_v3(once())
     with pytest.raises(DataError, match=r"were \(2, 2, 2\) and are \(2, 2, 1\) from sample 26400 on"):
         bss_eval_v3([(noise(), noise()), (noise(channels=1), noise(channels=1))])
+
+
+def test_mono_sources_in_stereo_score_as_in_mono() -> None:
+    references = noise(channels=1)
+    estimates = separated(references)
+    stereo = [np.repeat(audio, 2, axis=2) for audio in (references, estimates)]
+    np.testing.assert_allclose(stacked(v4(*stereo)), stacked(v4(references, estimates)), atol=1e-6)

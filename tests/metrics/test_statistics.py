@@ -10,7 +10,7 @@ from scipy import stats
 
 from majl_cli.errors import DataError, UsageError
 from majl_cli.metrics import statistics
-from majl_cli.metrics.statistics import Interval, bootstrap_interval, paired_difference
+from majl_cli.metrics.statistics import Interval, bootstrap_interval, paired_difference, paired_test
 
 
 def width(interval: Interval) -> float:
@@ -132,3 +132,38 @@ def test_what_has_no_interval_is_refused() -> None:
         bootstrap_interval([1.0, 2.0], level=95)
     with pytest.raises(UsageError, match="0 resamplings give no interval"):
         bootstrap_interval([1.0, 2.0], samples=0)
+
+
+def test_paired_test_goes_through_all_exchanges_of_few_tracks() -> None:
+    # Of 2^3 signs only +++ and --- are as far from 0 as the differences 1, 2, 3.
+    assert paired_test([2.0, 4.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx(2 / 8)
+    assert paired_test([1.0, 2.0], [1.0, 2.0]) == 1.0
+
+
+def test_paired_test_agrees_with_the_t_test_on_many_tracks() -> None:
+    rng = np.random.default_rng(5)
+    b = rng.normal(size=200)
+    a = b + rng.normal(0.15, 1.0, size=200)
+    expected = stats.ttest_rel(a, b).pvalue
+    assert paired_test(a, b) == pytest.approx(expected, abs=0.01)
+    assert paired_test(b, a) == pytest.approx(expected, abs=0.01)
+
+
+def test_paired_test_is_never_zero_and_repeats() -> None:
+    a = np.arange(100.0)
+    assert paired_test(a + 5, a) == paired_test(a + 5, a) == pytest.approx(1 / 10_001)
+
+
+def test_paired_test_exchanges_whole_groups() -> None:
+    a, b = np.ones(40), np.zeros(40)
+    assert paired_test(a, b) < 0.001
+    assert paired_test(a, b, groups=["x"] * 20 + ["y"] * 20) == pytest.approx(0.5)
+    assert math.isnan(paired_test(a, b, groups=["x"] * 40))
+
+
+def test_paired_test_leaves_out_what_is_not_finite_and_refuses_nothing_at_all() -> None:
+    assert paired_test([2.0, 4.0, 6.0, math.nan], [1.0, 2.0, 3.0, 1.0]) == pytest.approx(2 / 8)
+    with pytest.raises(DataError, match="finite"):
+        paired_test([math.nan], [1.0])
+    with pytest.raises(DataError, match="paired"):
+        paired_test([1.0, 2.0], [1.0])
