@@ -22,6 +22,10 @@ they come (no permutation). Where these refuse, the results are:
 * one reference: SIR inf, for nothing interferes. No error at all: inf;
 * less than (S C - 1) 511 samples: any estimate can be filtered out of the references, so SIR and SAR mean nothing.
 
+Music that went through a lossy coder leaves the filters of version 4 to rounding where it holds next to nothing (see
+``normal_equations``): SIR and SAR then differ from museval's, as museval's own do once the audio is scaled, by
+hundredths of a dB, seldom more. SDR and ISR agree in any case.
+
 Memory does not grow with length (but for the results, four numbers a window). The blocks are read twice.
 """
 

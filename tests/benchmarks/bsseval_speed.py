@@ -4,8 +4,8 @@
     python tests/benchmarks/bsseval_speed.py --minutes 1    # a shorter track
 
 A stereo track at 44.1 kHz with two sources and two estimates, made of the example song. Times are of one process, 2
-threads unless said otherwise: museval once (version 4 as ``museval.evaluate``), ours the median of several runs. Memory
-is the peak resident size of a process that does nothing else; ours also streams an hour from blocks of 30 s.
+threads unless said otherwise: museval once (version 4 as ``museval.evaluate``), ours the median of several runs.
+Memory is the peak resident size of a process that does nothing else; ours also streams an hour from blocks of 30 s.
 """
 
 from __future__ import annotations
