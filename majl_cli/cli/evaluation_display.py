@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ SHOWN = (
     "sdr", "sdr_gain", "v3_nsdr", "v3_sir", "v3_sar", "v4_sdr", "v4_isr", "v4_sir", "v4_sar", "leakage_db",
     "rpa", "rca", "oa", "vr", "vfa", "con_f1", "conp_f1", "conpoff_f1",
 )  # fmt: skip
-WIDTH_OF_FILES = 160
+WIDTH_OF_FILES = 1000
 
 
 def print_results(results: Sequence[Result], summaries: Mapping[str, Mapping[str, MetricSummary]]) -> None:
@@ -43,7 +44,12 @@ def print_results(results: Sequence[Result], summaries: Mapping[str, Mapping[str
                 if name:
                     shown = ("–" if value is None else number.format(value * metric.scale + 0.0) for value in values)
                     rows.append([f"  {name}", *shown])
-    _print_table(["", *(result.name + "*" * bool(result.warnings) for result in results)], rows)
+    headings = ["", *(result.name + "*" * bool(result.warnings) for result in results)]
+    if sys.stdout.isatty() and _width([headings, *filter(None, rows)]) > shutil.get_terminal_size().columns:
+        rows = [
+            row and [text.partition(" [")[0] if number else text for number, text in enumerate(row)] for row in rows
+        ]
+    _print_table(headings, rows)
     groups = groups_of([row for row in results[0].rows if not row.error])
     over = f"{len(set(groups))} groups of tracks" if groups else "tracks"
     print(f"mean over tracks [95 % interval over {over}]" + _left_out(results))
@@ -84,6 +90,11 @@ def _left_out(results: Sequence[Result]) -> str:
     if any(result.warnings for result in results):
         parts.append("* see the warnings")
     return "".join(f"; {part}" for part in parts)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Columns that a table takes on the terminal."""
+    return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str] | None]) -> None:
