@@ -71,6 +71,8 @@ def run_request(request: Request, console: Console, *, json: bool) -> int:
         return _compare_folders(request.compare, console, json=json)
     tracks = _load_tracks(request, project)
     protocol = find_protocol(request.protocol, tracks)
+    if not (request.manifests or request.folders or request.split or protocol.split):
+        request = replace(request, split=_unseen_split(tracks))
     chosen = select_tracks(protocol, tracks, split=request.split, limit=request.limit)
     scoring = _scoring(request, protocol)
     if request.write_mixtures is not None:
@@ -110,6 +112,12 @@ def _load_tracks(request: Request, project: Project | None) -> list[Track]:
     if not manifests and not folders:
         raise UsageError("no data to score on", "give --data CORPUS=FOLDER or --manifest FILE")
     return load_tracks(manifests=manifests, folders=folders)
+
+
+def _unseen_split(tracks: Sequence[Track]) -> str | None:
+    """Of a project's data: what nothing was trained on, if there is any."""
+    there = {track.split for track in tracks}
+    return next((split for split in ("test", "validation") if split in there), None)
 
 
 def _scoring(request: Request, protocol: Protocol) -> Scoring:

@@ -170,3 +170,12 @@ def test_the_embedded_model_is_scored_by_default(corpus: Path, majl: Majl) -> No
     assert {"vocals/sdr", "melody/rpa", "melody_clean/rpa"} <= set(estimator["scores"])
     page = Path("evaluation/folder/report.html").read_text(encoding="utf-8")
     assert "<audio" in page and "data:image/png" in page
+
+
+def test_in_a_project_the_tracks_nothing_was_trained_on_are_scored(corpus: Path, majl: Majl) -> None:
+    (corpus / "validation").mkdir()
+    (corpus / "song1").rename(corpus / "validation/song1")
+    Path("majl.toml").write_text('[data.folders]\nstems = "songs"\n')
+    done = majl("evaluate", "--baseline", "mixture", "--metrics", "energy", "--json")
+    assert "folder, split validation, mixtures as they are: 1 track" in done.err
+    assert json.loads(done.out)["estimators"][0]["tracks"] == 1
