@@ -83,7 +83,7 @@ def _energy(
         triples = ((r[matches[number]], e[number], e[-1]) for r, e in with_mixture)
         scores |= {
             f"{stem}/sdr": float(found.global_sdr[number]),
-            f"{stem}/sdr_gain": float(found.global_sdr[number] - found.global_sdr[number + count]),
+            f"{stem}/sdr_gain": float(found.global_sdr[number]) - float(found.global_sdr[number + count]),
             f"{stem}/si_sdr": float(found.si_sdr[number]),
             f"{stem}/clip_snr": found.clip_snr[number].median,
             f"{stem}/leakage_db": streamed_leakage_db(triples, sample_rate=sample_rate),

@@ -271,3 +271,12 @@ def test_the_worst_tracks_are_shown_where_they_are_worst(tmp_path: Path) -> None
     assert np.array_equal(second.audio["reference"][:, 0], voice(2.0))
     assert not (tmp_path / "work").exists()
     assert make_exhibits(estimator, result, [track], tmp_path / "work", scoring=ALL, count=0) == []
+
+
+def test_a_perfect_estimate_of_a_voice_without_accompaniment_is_a_result(tmp_path: Path) -> None:
+    (track,) = songs(tmp_path, 1)
+    soundfile.write(track.stems["accompaniment"].path, np.zeros(round(2.5 * RATE)), RATE, subtype="FLOAT")
+    (row,) = run(baselines["mixture"](), [track], tmp_path / "out").rows
+    assert row.scores["vocals/sdr"] == math.inf and math.isnan(row.scores["vocals/sdr_gain"])
+    assert math.isnan(row.scores["accompaniment/sdr"])
+    assert row.counts == {"windows": 4, "windows_skipped": 2}  # those of the silent stem
