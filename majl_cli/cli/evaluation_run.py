@@ -184,7 +184,8 @@ def _report(
     results: Sequence[Result], exhibits: Sequence[Exhibit], out: Path, request: Request, console: Console
 ) -> dict[str, Any]:
     from majl_cli.evaluation.summary import differences, summarise
-    from majl_cli.report.evaluation import summary_document, write_scores_csv, write_summary_json
+    from majl_cli.inference.track_log import write_json
+    from majl_cli.report.evaluation import summary_document, write_scores_csv
     from majl_cli.report.page import Page, write_page
 
     summaries = {result.name: summarise(result) for result in results}
@@ -193,7 +194,7 @@ def _report(
     command = shlex.join(["majl", *sys.argv[1:]])
     document = {"command": command, "date": date, **summary_document(results, summaries, compared)}
     write_scores_csv(results, out / SCORES_FILE)
-    write_summary_json(document, out / SUMMARY_FILE)
+    write_json(out / SUMMARY_FILE, document)
     page = Page(
         title=f"{results[0].protocol}: {', '.join(result.name for result in results)}",
         results=results,

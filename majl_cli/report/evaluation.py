@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,11 +48,6 @@ def summary_document(
             for d in differences
         ],
     }
-
-
-def write_summary_json(document: Mapping[str, Any], target: Path) -> None:
-    with written_aside(target) as file:
-        file.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def _estimator(result: Result, summary: Mapping[str, MetricSummary]) -> dict[str, Any]:

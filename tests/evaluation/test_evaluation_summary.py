@@ -12,8 +12,9 @@ import pytest
 from majl_cli.errors import DataError
 from majl_cli.evaluation.results import Result, TrackRow
 from majl_cli.evaluation.summary import differences, groups_of, score_keys, summarise
+from majl_cli.inference.track_log import write_json
 from majl_cli.metrics.names import METRICS
-from majl_cli.report.evaluation import cell, summary_document, write_scores_csv, write_summary_json
+from majl_cli.report.evaluation import cell, summary_document, write_scores_csv
 
 
 def result(
@@ -92,7 +93,7 @@ def test_files_hold_every_score_and_what_was_left_out(tmp_path: Path) -> None:
     assert (first["estimator"], first["track"], first["vocals/sdr"], first["melody/oa"]) == ("a", "t0", "1.25", "")
     assert (second["vocals/sdr"], second["melody/oa"]) == ("inf", "0.5")
     summaries = {"a": summarise(a)}
-    write_summary_json(summary_document([a], summaries, differences(a, a)), tmp_path / "summary.json")
+    write_json(tmp_path / "summary.json", summary_document([a], summaries, differences(a, a)))
     document = json.loads((tmp_path / "summary.json").read_text())  # strict: no NaN in it
     (estimator,) = document["estimators"]
     assert estimator["tracks"] == 2 and estimator["scores"]["melody/oa"]["mean"] == 0.5
