@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from majl_cli.cli.options import (
 
 
 def evaluate(
+    context: typer.Context,
     project: ProjectOption = None,
     data: DataOption = None,
     manifest: ManifestOption = None,
@@ -155,6 +157,7 @@ def evaluate(
     from majl_cli.cli.evaluation_run import Request, run_request
 
     request = Request(
+        command=shlex.join(["majl", *context.obj]),
         project=project,
         manifests=tuple(manifest or ()),
         folders=tuple(data or ()),

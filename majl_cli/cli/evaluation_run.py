@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,8 +30,9 @@ REPORT_FILE, SUMMARY_FILE, SCORES_FILE = "report.html", "summary.json", "scores.
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The options of ``majl evaluate``, as they were given."""
+    """The options of ``majl evaluate``, as they were given, and the whole ``command``."""
 
+    command: str
     project: Path | None
     manifests: tuple[Path, ...]
     folders: tuple[str, ...]
@@ -191,8 +190,7 @@ def _report(
     summaries = {result.name: summarise(result) for result in results}
     compared = [] if request.compare is None else differences(*_compared(request.compare, results, out))
     date = time.strftime("%Y-%m-%d %H:%M")
-    command = shlex.join(["majl", *sys.argv[1:]])
-    document = {"command": command, "date": date, **summary_document(results, summaries, compared)}
+    document = {"command": request.command, "date": date, **summary_document(results, summaries, compared)}
     write_scores_csv(results, out / SCORES_FILE)
     write_json(out / SUMMARY_FILE, document)
     page = Page(
@@ -201,7 +199,7 @@ def _report(
         summaries=summaries,
         differences=compared,
         exhibits=exhibits,
-        command=command,
+        command=request.command,
         date=date,
     )
     write_page(page, out / REPORT_FILE, with_audio=request.with_audio)

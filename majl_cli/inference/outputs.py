@@ -157,8 +157,13 @@ def _all_or_none(parts: Sequence[_Part], done: Callable[[], None] | None = None)
 
 
 def _make_folder(path: Path, made: list[Path]) -> None:
-    """Make the folder of ``path`` and its parents, noting in ``made`` which were not there."""
+    """Make the folder of ``path`` and its parents, noting in ``made`` which were not there.
+
+    Another thread or process may make, or remove, one of them at the same time.
+    """
     with write_errors_explained(path):
         for folder in reversed([folder for folder in path.parents if not folder.exists()]):
-            folder.mkdir()
-            made.append(folder)
+            with suppress(FileExistsError, FileNotFoundError):
+                folder.mkdir()
+                made.append(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,3 +94,17 @@ def test_a_full_disk_is_explained_with_the_final_name(track, tmp_path):
     with pytest.raises(AudioError, match=r"a\.csv: the disk is full"), written_aside(tmp_path / "a.csv"):
         raise OSError(28, "No space left on device", "/somewhere/else")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_threads_make_the_same_folders(tmp_path):
+    barrier = Barrier(4)
+
+    def write(number):
+        for turn in range(200):
+            barrier.wait(timeout=10)
+            with written_aside(tmp_path / f"turn{turn}" / "tracks" / f"t{number}" / "a.csv") as file:
+                file.write(b"a")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(list(tmp_path.rglob("a.csv"))) == 800
