@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
     try:
         with _terminated_as_interrupted():
-            app(args=given, prog_name="majl", obj=given)
+            app(args=given, prog_name="majl", obj=given)  # a command finds them in its context.obj
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
