@@ -6,6 +6,7 @@ Letters: B batch, S stems, C channels, T samples, N frames, K pitch bins.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -36,6 +37,11 @@ class SeparationModule(nn.Module, ABC):
     def compile_network(self) -> None:
         """Replace the costly part of ``forward`` by what torch.compile makes of it; the default leaves all as it is."""
 
+    def convert_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights as the reference implementation's files hold them, as this module's state dict; the default takes
+        them as they are. What is left over or missing is the caller's to find."""
+        return dict(weights)
+
 
 class PitchModule(nn.Module, ABC):
     """Mono audio to salience logits.
@@ -60,3 +66,7 @@ class PitchModule(nn.Module, ABC):
 
     def compile_network(self) -> None:
         """As in a separation module."""
+
+    def convert_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As in a separation module."""
+        return dict(weights)
