@@ -33,6 +33,19 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "segment": 1.0,
         },
     },
+    "band-split-conv": {
+        "44.1 kHz stereo": {
+            "n_fft": 512,
+            "hop_length": 128,
+            "bands": ((8, 2), (4, 8), (4, 32)),
+            "features": 8,
+            "hidden": 12,
+            "dilations": (1, 2),
+            "bottleneck": 4,
+            "mask_hidden": 8,
+            "segment": 1.0,
+        },
+    },
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
