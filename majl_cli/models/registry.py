@@ -15,6 +15,7 @@ from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
 from majl_cli.models.separation.band_split_conv import BandSplitConv, BandSplitConvConfig
+from majl_cli.models.separation.hdemucs import HDemucs, HDemucsConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
 
 Entry = tuple[Callable[[Any], Any], type]
@@ -22,6 +23,7 @@ Entry = tuple[Callable[[Any], Any], type]
 separation_modules: dict[str, Entry] = {
     "unet": (UNet, UNetConfig),
     "band-split-conv": (BandSplitConv, BandSplitConvConfig),
+    "hdemucs": (HDemucs, HDemucsConfig),
 }
 pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
 

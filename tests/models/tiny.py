@@ -46,6 +46,9 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "segment": 1.0,
         },
     },
+    "hdemucs": {
+        "16 kHz stereo": {"sample_rate": 16000, "stems": ("vocals", "other"), "n_fft": 64, "width": 16, "segment": 1.0},
+    },
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},

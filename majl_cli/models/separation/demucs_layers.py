@@ -1,0 +1,378 @@
+"""What Hybrid Demucs and Hybrid Transformer Demucs share: spectrogram, layers, and the two U-Nets side by side.
+
+One U-Net works on the spectrogram (real and imaginary part as channels), strided along frequency; the other on the
+waveform, strided along time; the stems are the sum of what both give. Written from Défossez, "Hybrid spectrogram and
+waveform source separation" (MDX workshop at ISMIR 2021), and checked against the numbers of the demucs package, whose
+parameter names are kept.
+
+Letters: B batch, S stems, C channels, T samples or positions of a waveform layer, N frames, F bins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from majl_cli.models.contracts import SeparationModule
+
+KERNEL, STRIDE = 8, 4
+NORM_GROUPS = 4
+EMBEDDING_SCALE, EMBEDDING_GAIN = 10.0, 0.2
+# Below this deviation an input is taken for silence rather than brought up to full level.
+SILENT_DEVIATION = 1e-5
+
+
+def spectrum_of(waveform: Tensor, window: Tensor) -> Tensor:
+    """(B, C, T) to (B, 2 C, F, N): F = n_fft / 2, no Nyquist bin; N = ceil(T / hop), hop = n_fft / 4.
+
+    Frame n is centred on sample (n + 1 / 2) * hop, as a convolution of kernel n_fft and stride hop would be; the
+    edges are mirrored.
+    """
+    n_fft, samples = len(window), waveform.shape[-1]
+    hop = n_fft // 4
+    side = hop // 2 * 3
+    padded = _mirrored(waveform, side, side + -samples % hop)
+    spectrum = torch.stft(
+        padded.flatten(0, 1), n_fft, hop, window=window, center=False, normalized=True, return_complex=True
+    )
+    parts = torch.view_as_real(spectrum[:, :-1]).permute(0, 3, 1, 2)
+    return parts.reshape(waveform.shape[0], -1, *parts.shape[2:])
+
+
+def waveform_of(spectrum: Tensor, window: Tensor, samples: int) -> Tensor:
+    """(..., 2, F, N) to (..., T): the inverse of ``spectrum_of``."""
+    n_fft = len(window)
+    hop = n_fft // 4
+    complex_frames = torch.view_as_complex(spectrum.movedim(-3, -1).transpose(-2, -3).contiguous())
+    # Four windows overlap everywhere, their squares sum to 3 / 2.
+    frames = torch.fft.irfft(complex_frames, n_fft, norm="ortho") * (window / 1.5)
+    count = frames.shape[-2]
+    quarters = frames.unflatten(-1, (4, hop))
+    audio = functional.pad(quarters[..., 0, :], (0, 0, 0, 3))
+    for i in range(1, 4):
+        audio[..., i : i + count, :] += quarters[..., i, :]
+    side = hop // 2 * 3
+    return audio.flatten(-2)[..., side : side + samples]
+
+
+def _mirrored(x: Tensor, left: int, right: int) -> Tensor:
+    """Mirror padding of any input; one that is shorter than the padding is lengthened by zeros first."""
+    missing = max(left, right) + 1 - x.shape[-1]
+    if missing > 0:
+        zeros_right = min(right, missing)
+        x = functional.pad(x, (missing - zeros_right, zeros_right))
+        left, right = left - (missing - zeros_right), right - zeros_right
+    return functional.pad(x, (left, right), mode="reflect")
+
+
+def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each example at zero mean and unit deviation, the mean and the deviation (B, 1, ...)."""
+    flat = x.flatten(1)
+    deviation, mean = torch.std_mean(flat, dim=1, correction=min(1, flat.shape[1] - 1))
+    shape = (-1, *(1,) * (x.ndim - 1))
+    mean, deviation = mean.view(shape), deviation.view(shape)
+    return (x - mean) / (deviation + SILENT_DEVIATION), mean, deviation
+
+
+class LayerScale(nn.Module):
+    """A learned gain per channel, small at first (Touvron et al., ICCV 2021)."""
+
+    def __init__(self, channels: int, initial: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) to the same shape."""
+        return x * self.scale[:, None]
+
+
+class WindowedLSTM(nn.Module):
+    """x + a bidirectional LSTM over time; a long input is cut into half overlapping windows. (B, C, T)."""
+
+    width = 200
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, num_layers=2, bidirectional=True)
+        self.linear = nn.Linear(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = x.shape[-1]
+        if positions <= self.width:
+            return x + self._run(x)
+        step = self.width // 2
+        count = -(-positions // step)
+        padded = functional.pad(x, (0, (count + 1) * step - positions))
+        windows = padded.unfold(-1, self.width, step).transpose(1, 2)
+        y = self._run(windows.flatten(0, 1)).unflatten(0, (-1, count))
+        edge = step // 2
+        middle = y[..., edge:-edge].transpose(1, 2).flatten(2)
+        whole = torch.cat((y[:, 0, :, :edge], middle, y[:, -1, :, -edge:]), dim=-1)
+        return x + whole[..., :positions]
+
+    def _run(self, x: Tensor) -> Tensor:
+        return self.linear(self.lstm(x.permute(2, 0, 1))[0]).permute(1, 2, 0)
+
+
+class LocalAttention(nn.Module):
+    """x + attention over time, with a penalty that grows with distance at a slope each query chooses. (B, C, T)."""
+
+    heads, decays = 4, 4
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.content = nn.Conv1d(channels, channels, 1)
+        self.query = nn.Conv1d(channels, channels, 1)
+        self.key = nn.Conv1d(channels, channels, 1)
+        self.query_decay = nn.Conv1d(channels, self.heads * self.decays, 1)
+        self.proj = nn.Conv1d(channels, channels, 1)
+        # Almost no penalty at first: the attention begins with a wide view.
+        nn.init.constant_(self.query_decay.bias, -2.0)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.query_decay.weight.mul_(0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, content = (
+            layer(x).unflatten(1, (self.heads, -1)) for layer in (self.query, self.key, self.content)
+        )
+        rates = torch.arange(1, self.decays + 1, device=x.device) / (2 * math.sqrt(self.decays))
+        openness = torch.sigmoid(self.query_decay(x)).unflatten(1, (self.heads, self.decays))
+        slope = torch.einsum("bhdt,d->bht", openness, rates.to(openness.dtype))
+        positions = torch.arange(x.shape[-1], device=x.device)
+        penalty = -(positions[:, None] - positions).abs() * slope[..., None]
+        # No position attends to itself, unless it is the only one.
+        penalty.diagonal(dim1=-2, dim2=-1).fill_(-100.0)
+        result = functional.scaled_dot_product_attention(
+            query.transpose(2, 3), key.transpose(2, 3), content.transpose(2, 3), attn_mask=penalty.to(query.dtype)
+        )
+        return x + self.proj(result.transpose(2, 3).flatten(1, 2))
+
+
+class ResidualBranch(nn.Module):
+    """Two residual units of dilated convolutions along time in a narrower space; (B, C, T) or (B, C, F, N).
+
+    ``recurrent`` units also hold an LSTM and local attention. Bins are as separate as examples are.
+    """
+
+    def __init__(self, channels: int, *, compress: int, initial_scale: float, recurrent: bool = False) -> None:
+        super().__init__()
+        hidden = channels // compress
+        self.layers = nn.ModuleList()
+        for dilation in (1, 2):
+            within = [WindowedLSTM(hidden), LocalAttention(hidden)] if recurrent else []
+            unit = nn.Sequential(
+                nn.Conv1d(channels, hidden, 3, padding=dilation, dilation=dilation),
+                nn.GroupNorm(1, hidden),
+                nn.GELU(),
+                *within,
+                nn.Conv1d(hidden, 2 * channels, 1),
+                nn.GroupNorm(1, 2 * channels),
+                nn.GLU(dim=1),
+                LayerScale(channels, initial_scale),
+            )
+            self.layers.append(unit)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.transpose(1, 2).flatten(0, 1) if x.ndim == 4 else x
+        for unit in self.layers:
+            y = y + unit(y)
+        return y.unflatten(0, (x.shape[0], -1)).transpose(1, 2) if x.ndim == 4 else y
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """Sizes of one level: ``inner`` channels inside, strided along frequency or along time.
+
+    ``outer_in`` channels come into the encoder's layer, ``outer_out`` leave the decoder's. ``compress``: how much
+    narrower the residual branch is. ``whole``: the kernel covers all bins that are left. ``bare``: nothing but the
+    strided convolution, where the waveform's U-Net joins the other. ``deep`` levels have group norms, and an LSTM and
+    attention in their branch.
+    """
+
+    outer_in: int
+    outer_out: int
+    inner: int
+    frequency: bool
+    compress: int
+    branch_scale: float
+    decoder_branch: bool = False
+    kernel: int = KERNEL
+    stride: int = STRIDE
+    whole: bool = False
+    bare: bool = False
+    deep: bool = False
+
+    @property
+    def padding(self) -> int:
+        return 0 if self.whole else self.kernel // 4
+
+    def norm(self, channels: int) -> nn.Module:
+        return nn.GroupNorm(NORM_GROUPS, channels) if self.deep else nn.Identity()
+
+    def branch(self) -> ResidualBranch:
+        return ResidualBranch(self.inner, compress=self.compress, initial_scale=self.branch_scale, recurrent=self.deep)
+
+
+class EncoderLayer(nn.Module):
+    """Strided convolution, residual branch, gated 1x1 convolution."""
+
+    def __init__(self, shape: LayerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        inner = shape.inner
+        if shape.frequency:
+            self.conv: nn.Module = nn.Conv2d(
+                shape.outer_in, inner, (shape.kernel, 1), (shape.stride, 1), (shape.padding, 0)
+            )
+        else:
+            self.conv = nn.Conv1d(shape.outer_in, inner, shape.kernel, shape.stride, shape.padding)
+        if shape.bare:
+            return
+        self.norm1 = shape.norm(inner)
+        self.dconv = shape.branch()
+        self.rewrite = (nn.Conv2d if shape.frequency else nn.Conv1d)(inner, 2 * inner, 1)
+        self.norm2 = shape.norm(2 * inner)
+
+    def forward(self, x: Tensor, inject: Tensor | None = None) -> Tensor:
+        """(B, C, F, N) or (B, C, T), F or T divided by the stride; ``inject`` (B, C', N) joins after the stride."""
+        if not self.shape.frequency:
+            x = x.flatten(1, -2)
+            x = functional.pad(x, (0, -x.shape[-1] % self.shape.stride))
+        x = self.conv(x)
+        if self.shape.bare:
+            return x
+        if inject is not None:
+            x = x + inject[:, :, None]
+        x = self.dconv(functional.gelu(self.norm1(x)))
+        return functional.glu(self.norm2(self.rewrite(x)), dim=1)
+
+
+class DecoderLayer(nn.Module):
+    """Gated convolution with its neighbours, residual branch, transposed convolution. ``last``: no activation."""
+
+    def __init__(self, shape: LayerShape, *, last: bool) -> None:
+        super().__init__()
+        self.shape = shape
+        self.last = last
+        inner = shape.inner
+        if shape.frequency:
+            self.conv_tr: nn.Module = nn.ConvTranspose2d(
+                inner, shape.outer_out, (shape.kernel, 1), (shape.stride, 1), (shape.padding, 0)
+            )
+        else:
+            self.conv_tr = nn.ConvTranspose1d(inner, shape.outer_out, shape.kernel, shape.stride)
+        self.norm2 = shape.norm(shape.outer_out)
+        if shape.bare:
+            return
+        self.rewrite = (nn.Conv2d if shape.frequency else nn.Conv1d)(inner, 2 * inner, 3, padding=1)
+        self.norm1 = shape.norm(2 * inner)
+        self.dconv = shape.branch() if shape.decoder_branch else nn.Identity()
+
+    def forward(self, x: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """The input with its skip added, to ``length`` positions for the next layer; and what was inside."""
+        inside = x
+        if not self.shape.bare:
+            inside = self.dconv(functional.glu(self.norm1(self.rewrite(x)), dim=1))
+        y = self.norm2(self.conv_tr(inside))
+        if not self.shape.frequency:
+            y = y[..., self.shape.padding : self.shape.padding + length]
+        return y if self.last else functional.gelu(y), inside
+
+
+class FrequencyEmbedding(nn.Module):
+    """A learned vector per bin, so that convolutions along frequency may differ from bin to bin; smooth at first."""
+
+    def __init__(self, bins: int, channels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(bins, channels)
+        counts = torch.arange(1, bins + 1)[:, None]
+        with torch.no_grad():
+            self.embedding.weight.copy_(self.embedding.weight.cumsum(dim=0) / counts.sqrt() / EMBEDDING_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, N) to the same shape."""
+        return x + (EMBEDDING_GAIN * EMBEDDING_SCALE) * self.embedding.weight.t()[..., None]
+
+
+def rescale(network: nn.Module, deviation: float = 0.1) -> None:
+    """Bring the deviation of each convolution's initial weights half way (as a ratio) to ``deviation``."""
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
+                factor = (deviation / layer.weight.std()).sqrt()
+                for parameter in layer.parameters():
+                    parameter.mul_(factor)
+
+
+class HybridUNets(SeparationModule):
+    """(B, C, T) to (B, S, C, T): both U-Nets; a subclass says what their levels are and what is between them.
+
+    The input is brought to zero mean and unit deviation, waveform and spectrogram each on their own, over all that is
+    passed at once: that is these models' own definition, hence chunks of ``segment`` seconds. Silence gives silence.
+    """
+
+    window: Tensor
+
+    def _build(self, n_fft: int, levels: list[LayerShape], waveform_levels: list[LayerShape]) -> None:
+        """Layers of both U-Nets; levels count from the outermost."""
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.encoder = nn.ModuleList(EncoderLayer(shape) for shape in levels)
+        self.decoder = _decoder(levels)
+        self.tencoder = nn.ModuleList(EncoderLayer(shape) for shape in waveform_levels)
+        self.tdecoder = _decoder(waveform_levels)
+        self.joining_level = len(waveform_levels) - 1 if waveform_levels[-1].bare else None
+        self.freq_emb = FrequencyEmbedding(n_fft // 2 // STRIDE, levels[0].inner)
+        rescale(self)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        padded = self._padded(mixture.float())
+        x, mean, deviation = standardised(spectrum_of(padded, self.window))
+        y, waveform_mean, waveform_deviation = standardised(padded)
+        x, y = self._network(x, y)
+        stems, channels = len(self.stems), self.channels
+        spectrum = torch.addcmul(mean, x.float(), deviation).unflatten(1, (stems, channels, 2))
+        waveform = torch.addcmul(waveform_mean, y.float(), waveform_deviation).unflatten(1, (stems, channels))
+        estimates = waveform_of(spectrum, self.window, padded.shape[-1]) + waveform
+        return estimates[..., : mixture.shape[-1]]
+
+    def _padded(self, mixture: Tensor) -> Tensor:
+        return mixture
+
+    def _between(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Innermost features of the spectrogram's and the waveform's encoder to what their decoders start from."""
+        raise NotImplementedError
+
+    def _network(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised spectrogram (B, 2 C, F, N) and waveform (B, C, T) to those of the stems, channels S times."""
+        skips, waveform_skips, lengths, waveform_lengths = [], [], [], []
+        for level, encode in enumerate(self.encoder):
+            inject = None
+            if level < len(self.tencoder):
+                waveform_lengths.append(y.shape[-1])
+                y = self.tencoder[level](y)
+                if level == self.joining_level:
+                    inject = y
+                else:
+                    waveform_skips.append(y)
+            lengths.append(x.shape[-1])
+            x = encode(x, inject)
+            if level == 0:
+                x = self.freq_emb(x)
+            skips.append(x)
+        x, y = self._between(x, y)
+        for level in reversed(range(len(self.decoder))):
+            skip = skips.pop()
+            x, inside = self.decoder[-1 - level](x.view_as(skip) + skip, lengths.pop())
+            if level < len(self.tdecoder):
+                y = inside[:, :, 0] if level == self.joining_level else y + waveform_skips.pop()
+                y, _ = self.tdecoder[-1 - level](y, waveform_lengths.pop())
+        return x, y
+
+
+def _decoder(levels: list[LayerShape]) -> nn.ModuleList:
+    """Layers from the innermost out, as they are passed."""
+    return nn.ModuleList(DecoderLayer(shape, last=shape is levels[0]) for shape in reversed(levels))
