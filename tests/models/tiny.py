@@ -49,6 +49,19 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
     "hdemucs": {
         "16 kHz stereo": {"sample_rate": 16000, "stems": ("vocals", "other"), "n_fft": 64, "width": 16, "segment": 1.0},
     },
+    "htdemucs": {
+        "16 kHz stereo": {
+            "sample_rate": 16000,
+            "stems": ("vocals", "other"),
+            "n_fft": 256,
+            "depth": 2,
+            "width": 16,
+            "transformer_width": 16,
+            "transformer_layers": 2,
+            "heads": 2,
+            "segment": 0.25,
+        },
+    },
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
