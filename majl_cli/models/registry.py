@@ -17,6 +17,7 @@ from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
 from majl_cli.models.separation.band_split_conv import BandSplitConv, BandSplitConvConfig
 from majl_cli.models.separation.hdemucs import HDemucs, HDemucsConfig
 from majl_cli.models.separation.htdemucs import HTDemucs, HTDemucsConfig
+from majl_cli.models.separation.open_unmix import OpenUnmix, OpenUnmixConfig
 from majl_cli.models.separation.resunet_decouple_plus import ResUNetDecouplePlus, ResUNetDecouplePlusConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
 
@@ -28,6 +29,7 @@ separation_modules: dict[str, Entry] = {
     "hdemucs": (HDemucs, HDemucsConfig),
     "htdemucs": (HTDemucs, HTDemucsConfig),
     "resunet-decouple-plus": (ResUNetDecouplePlus, ResUNetDecouplePlusConfig),
+    "open-unmix": (OpenUnmix, OpenUnmixConfig),
 }
 pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
 
