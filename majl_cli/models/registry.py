@@ -15,8 +15,10 @@ from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
 from majl_cli.models.separation.band_split_conv import BandSplitConv, BandSplitConvConfig
+from majl_cli.models.separation.bs_roformer import BSRoformer, BSRoformerConfig
 from majl_cli.models.separation.hdemucs import HDemucs, HDemucsConfig
 from majl_cli.models.separation.htdemucs import HTDemucs, HTDemucsConfig
+from majl_cli.models.separation.mel_band_roformer import MelBandRoformer, MelBandRoformerConfig
 from majl_cli.models.separation.open_unmix import OpenUnmix, OpenUnmixConfig
 from majl_cli.models.separation.resunet_decouple_plus import ResUNetDecouplePlus, ResUNetDecouplePlusConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
@@ -30,6 +32,8 @@ separation_modules: dict[str, Entry] = {
     "htdemucs": (HTDemucs, HTDemucsConfig),
     "resunet-decouple-plus": (ResUNetDecouplePlus, ResUNetDecouplePlusConfig),
     "open-unmix": (OpenUnmix, OpenUnmixConfig),
+    "bs-roformer": (BSRoformer, BSRoformerConfig),
+    "mel-band-roformer": (MelBandRoformer, MelBandRoformerConfig),
 }
 pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
 

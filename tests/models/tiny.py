@@ -16,6 +16,7 @@ _UNET_MONO: dict[str, Any] = {
     "high_bands": 0,
     "segment": 1.0,
 }
+_ROFORMER: dict[str, Any] = {"dim": 8, "depth": 1, "heads": 2, "dim_head": 4, "ff_mult": 1, "mlp_expansion": 1}
 SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
     "unet": {
         "16 kHz mono": _UNET_MONO,
@@ -101,6 +102,22 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "filter_frames": 100,
             "segment": 1.0,
         },
+    },
+    },
+    "bs-roformer": {
+        "16 kHz mono, two stems": {
+            **_ROFORMER,
+            "sample_rate": 16000,
+            "channels": 1,
+            "stems": ("vocals", "accompaniment"),
+            "n_fft": 256,
+            "hop_length": 64,
+            "bands": (16,) * 7 + (17,),
+            "segment": 1.0,
+        },
+    },
+    "mel-band-roformer": {
+        "44.1 kHz stereo": {**_ROFORMER, "n_fft": 512, "hop_length": 128, "num_bands": 8, "segment": 1.0},
     },
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
