@@ -63,7 +63,6 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "segment": 0.25,
         },
     },
-    },
     "resunet-decouple-plus": {
         "16 kHz mono": {
             "sample_rate": 16000,
@@ -102,7 +101,6 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "filter_frames": 100,
             "segment": 1.0,
         },
-    },
     },
     "bs-roformer": {
         "16 kHz mono, two stems": {

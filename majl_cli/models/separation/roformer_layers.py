@@ -11,8 +11,9 @@ Letters: B batch, S stems, C channels, T samples, N frames, F bins, K bands, D f
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torch.nn import functional
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import SeparationModule
 
+Pairs = Iterable[tuple[nn.Module, nn.Module]]
 ROTARY_BASE = 10000.0
 # Vectors a transformer works on at a time in evaluation on a CPU: what is in flight then stays in its caches.
 CPU_BLOCK = 4096
@@ -149,7 +151,7 @@ class Transformer(nn.Module):
         return torch.cat([self._transform(part, table) for part in x.split(rows)])
 
     def _transform(self, x: Tensor, table: Tensor) -> Tensor:
-        for attention, feed_forward in self.layers:  # type: ignore[misc]
+        for attention, feed_forward in cast(Pairs, self.layers):
             x = x + attention(x, table)
             x = x + feed_forward(x)
         features: Tensor = self.norm(x)
@@ -258,7 +260,7 @@ class BandRoformer(SeparationModule):
         batch, frames, bands, _ = x.shape
         along_time = rotary_table(frames, self.config.dim_head, x.device)
         along_bands = along_time[:bands] if bands <= frames else rotary_table(bands, self.config.dim_head, x.device)
-        for time, band in self.layers:  # type: ignore[misc]
+        for time, band in cast(Pairs, self.layers):
             x = time(x.transpose(1, 2).flatten(0, 1), along_time).unflatten(0, (batch, bands)).transpose(1, 2)
             x = band(x.flatten(0, 1), along_bands).unflatten(0, (batch, frames))
         return x
