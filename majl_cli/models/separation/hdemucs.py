@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from majl_cli.errors import ConfigError
-from majl_cli.models.separation.demucs_layers import STRIDE, HybridUNets, LayerShape
+from majl_cli.models.separation.demucs_layers import STRIDE, LayerShape
+from majl_cli.models.separation.hybrid_unets import HybridUNets
 
 DEMUCS_STEMS = ("drums", "bass", "other", "vocals")
 BRANCH_SCALE = 1e-4

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from majl_cli.errors import ConfigError
-from majl_cli.models.separation.demucs_layers import KERNEL, STRIDE, HybridUNets, LayerScale, LayerShape
+from majl_cli.models.separation.demucs_layers import KERNEL, STRIDE, LayerScale, LayerShape
+from majl_cli.models.separation.hybrid_unets import HybridUNets
 
-BRANCH_SCALE = 1e-3
-TRANSFORMER_SCALE = 1e-4
+BRANCH_SCALE, TRANSFORMER_SCALE = 1e-3, 1e-4
 LONGEST_PERIOD = 10000.0
 
 
