@@ -13,13 +13,18 @@ from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import PitchModule, SeparationModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
+from majl_cli.models.pitch.rmvpe import Rmvpe, RmvpeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
 
 Entry = tuple[Callable[[Any], Any], type]
 
 separation_modules: dict[str, Entry] = {"unet": (UNet, UNetConfig)}
-pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
+pitch_modules: dict[str, Entry] = {
+    "salience-cnn": (SalienceCNN, SalienceCNNConfig),
+    "crepe": (Crepe, CrepeConfig),
+    "rmvpe": (Rmvpe, RmvpeConfig),
+}
 
 
 def build_separation(name: str, options: Mapping[str, Any] | None = None) -> SeparationModule:
