@@ -13,6 +13,7 @@ from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import PitchModule, SeparationModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
+from majl_cli.models.pitch.fcnf0 import Fcnf0, Fcnf0Config
 from majl_cli.models.pitch.rmvpe import Rmvpe, RmvpeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
@@ -24,6 +25,7 @@ pitch_modules: dict[str, Entry] = {
     "salience-cnn": (SalienceCNN, SalienceCNNConfig),
     "crepe": (Crepe, CrepeConfig),
     "rmvpe": (Rmvpe, RmvpeConfig),
+    "fcnf0": (Fcnf0, Fcnf0Config),
 }
 
 
