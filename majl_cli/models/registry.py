@@ -16,6 +16,7 @@ from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
 from majl_cli.models.pitch.fcnf0 import Fcnf0, Fcnf0Config
 from majl_cli.models.pitch.rmvpe import Rmvpe, RmvpeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
+from majl_cli.models.pitch.streaming_tcn import StreamingTCN, StreamingTCNConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
 
 Entry = tuple[Callable[[Any], Any], type]
@@ -26,6 +27,7 @@ pitch_modules: dict[str, Entry] = {
     "crepe": (Crepe, CrepeConfig),
     "rmvpe": (Rmvpe, RmvpeConfig),
     "fcnf0": (Fcnf0, Fcnf0Config),
+    "streaming-tcn": (StreamingTCN, StreamingTCNConfig),
 }
 
 

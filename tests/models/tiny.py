@@ -50,6 +50,7 @@ PITCH: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "fcnf0": {"tiny": {"widths": (8, 4, 4, 4, 8, 8), "segment": 1.0}},
+    "streaming-tcn": {"tiny": {"width": 8, "dilations": (1, 2), "segment": 1.0}},
 }
 SEPARATION_CASES = [(name, kind) for name, kinds in SEPARATION.items() for kind in kinds]
 PITCH_CASES = [(name, kind) for name, kinds in PITCH.items() for kind in kinds]
