@@ -93,9 +93,9 @@ class Fcnf0(PitchModule):
         audio = functional.pad(audio.float(), (0, max(0, half + 1 - audio.shape[-1])))
         padded = functional.pad(audio.unsqueeze(1), (half, half), mode="reflect")
         # The first block's convolution and pooling do not depend on where a frame starts: once for all frames.
-        convolution, relu, pooling, norm = self.layers[0]
-        pooled = pooling(relu(convolution(padded[..., FIRST_SAMPLE:])))
-        frames = pooled.unfold(-1, norm.normalized_shape[-1], self.hop_length // 2)[:, :, :count]
+        pooled = self._first_block()[:-1](padded[..., FIRST_SAMPLE:])
+        length = (LAST_SAMPLE - FIRST_SAMPLE + 2 - KERNEL) // 2
+        frames = pooled.unfold(-1, length, self.hop_length // 2)[:, :, :count]
         parts = frames.split(max(1, self.config.batch_frames // len(audio)), dim=2)
         return torch.cat([self._classified(part.transpose(1, 2)) for part in parts], dim=1)
 
@@ -104,7 +104,12 @@ class Fcnf0(PitchModule):
         optimiser's state."""
         return {f"layers.{name}": weight for name, weight in weights.items()}
 
+    def _first_block(self) -> nn.Sequential:
+        block = self.layers[0]
+        assert isinstance(block, nn.Sequential)
+        return block
+
     def _classified(self, frames: Tensor) -> Tensor:
         """What the first block pooled of each frame (B, N, C, L) to logits (B, N, K)."""
-        flat = self.layers[0][-1](frames.flatten(0, 1))
+        flat = self._first_block()[-1](frames.flatten(0, 1))
         return self.layers[1:](flat).float().view(*frames.shape[:2], -1)

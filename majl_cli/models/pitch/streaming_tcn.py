@@ -117,9 +117,9 @@ class StreamingTCN(PitchModule):
 
         bins = self.grid.bins // config.patch_bins
         self.stem = CausalConvNorm(len(self.shifts) * config.patch_bins, config.width, 1)
-        self.blocks = nn.ModuleList(
-            CausalBlock(config.width, bins, config.bottleneck, dilation) for dilation in config.dilations
-        )
+        blocks = [CausalBlock(config.width, bins, config.bottleneck, dilation) for dilation in config.dilations]
+        self.blocks = nn.ModuleList(blocks)
+        self.memories = [self.stem.memory, *(block.convolution.memory for block in blocks)]
         self.head = nn.Conv2d(config.width, config.patch_bins, 1)
         # Salience is sparse: starting near its mean spares the first steps from learning "almost always zero".
         assert self.head.bias is not None
@@ -133,8 +133,7 @@ class StreamingTCN(PitchModule):
     def no_past(self, batch: int) -> list[Tensor]:
         """What the convolutions remember before the first frame: zeros."""
         bins = self.grid.bins // self.config.patch_bins
-        layers = [self.stem, *(block.convolution for block in self.blocks)]
-        return [self.window.new_zeros(batch, channels, frames, bins) for channels, frames in (c.memory for c in layers)]
+        return [self.window.new_zeros(batch, channels, frames, bins) for channels, frames in self.memories]
 
     def advance(self, audio: Tensor, past: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, T), whole windows a hop apart, and the past of every convolution to the logits (B, N, K) of these
