@@ -13,7 +13,10 @@ from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import PitchModule, SeparationModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
+from majl_cli.models.pitch.fcnf0 import Fcnf0, Fcnf0Config
+from majl_cli.models.pitch.rmvpe import Rmvpe, RmvpeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
+from majl_cli.models.pitch.streaming_tcn import StreamingTCN, StreamingTCNConfig
 from majl_cli.models.separation.band_split_conv import BandSplitConv, BandSplitConvConfig
 from majl_cli.models.separation.bs_roformer import BSRoformer, BSRoformerConfig
 from majl_cli.models.separation.hdemucs import HDemucs, HDemucsConfig
@@ -35,7 +38,13 @@ separation_modules: dict[str, Entry] = {
     "bs-roformer": (BSRoformer, BSRoformerConfig),
     "mel-band-roformer": (MelBandRoformer, MelBandRoformerConfig),
 }
-pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
+pitch_modules: dict[str, Entry] = {
+    "salience-cnn": (SalienceCNN, SalienceCNNConfig),
+    "crepe": (Crepe, CrepeConfig),
+    "rmvpe": (Rmvpe, RmvpeConfig),
+    "fcnf0": (Fcnf0, Fcnf0Config),
+    "streaming-tcn": (StreamingTCN, StreamingTCNConfig),
+}
 
 
 def build_separation(name: str, options: Mapping[str, Any] | None = None) -> SeparationModule:

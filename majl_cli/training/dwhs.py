@@ -27,10 +27,10 @@ from torch import Tensor
 
 from majl_cli.convert import REFERENCE_HZ, PitchGrid
 from majl_cli.errors import ConfigError
+from majl_cli.models.pitch.decode import neighbouring_bins
 
 VARIANTS = ("uniform", "fixed", "dwhs", "dwm")
 GRANULARITIES = ("segment", "frame")
-NEIGHBOURS = 4  # bins on either side in the weighted mean of the decoded pitch, as in models/pitch/decode.py
 
 Gather = Callable[[Tensor], Tensor]
 
@@ -189,7 +189,8 @@ def rightness(logits: Tensor, f0: Tensor, grid: PitchGrid, config: WeightingConf
 def pitch_cents(logits: Tensor, grid: PitchGrid) -> Tensor:
     """The pitch (B, N) in cents above 10 Hz that logits (B, N, K) show: mean around the largest bin."""
     top = logits.argmax(dim=-1, keepdim=True)
-    columns = top + torch.arange(-NEIGHBOURS, NEIGHBOURS + 1, device=logits.device)
+    neighbours = neighbouring_bins(grid)
+    columns = top + torch.arange(-neighbours, neighbours + 1, device=logits.device)
     inside = (columns >= 0) & (columns < logits.shape[-1])
     columns = columns.clamp(0, logits.shape[-1] - 1)
     # The floor is for frames without any salience: their pitch is then the middle of the bins.

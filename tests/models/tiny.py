@@ -121,6 +121,20 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
     "crepe": {"tiny": {"size": "tiny", "dropout": 0.0, "segment": 1.0}},
+    "rmvpe": {
+        "tiny": {
+            "mel_bands": 32,
+            "base_channels": 4,
+            "levels": 2,
+            "blocks": 1,
+            "middle_stages": 1,
+            "hidden": 8,
+            "dropout": 0.0,
+            "segment": 1.0,
+        },
+    },
+    "fcnf0": {"tiny": {"widths": (8, 4, 4, 4, 8, 8), "segment": 1.0}},
+    "streaming-tcn": {"tiny": {"width": 8, "dilations": (1, 2), "segment": 1.0}},
 }
 SEPARATION_CASES = [(name, kind) for name, kinds in SEPARATION.items() for kind in kinds]
 PITCH_CASES = [(name, kind) for name, kinds in PITCH.items() for kind in kinds]

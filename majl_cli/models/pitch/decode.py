@@ -14,7 +14,8 @@ from majl_cli.errors import UsageError
 
 Array = NDArray[np.floating]
 DECODERS = ("argmax", "viterbi")
-NEIGHBOURS = 4
+# What CREPE's 4 and 12 bins of 20 cents mean on any grid: how far the weighted mean and a smooth path's moves reach.
+MEAN_CENTS, MOVE_CENTS = 80.0, 240.0
 
 
 def decode_salience(
@@ -27,7 +28,7 @@ def decode_salience(
     """Frequency in Hz (N,) and confidence in [0, 1] (N,).
 
     The bin is the largest one ("argmax") or lies on the best smooth path ("viterbi"); the frequency is the
-    salience-weighted mean of the cents within 4 bins of it, as CREPE does; the confidence is the salience there.
+    salience-weighted mean within 80 cents of it, as CREPE does; the confidence is the salience there.
     Raises UsageError for another method.
     """
     if method not in DECODERS:
@@ -36,16 +37,23 @@ def decode_salience(
         return np.zeros(0), np.zeros(0)
     low, high = _allowed_bins(grid, frequency_range)
     inside = np.asarray(salience[:, low:high], dtype=np.float64)
-    path = inside.argmax(axis=1) if method == "argmax" else viterbi_path(inside)
+    width = round(MOVE_CENTS / grid.cents_per_bin)
+    path = inside.argmax(axis=1) if method == "argmax" else viterbi_path(inside, width=width)
     rows = np.arange(len(inside))
     confidence = inside[rows, path]
-    columns = path[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
+    neighbours = neighbouring_bins(grid)
+    columns = path[:, None] + np.arange(-neighbours, neighbours + 1)
     valid = (columns >= 0) & (columns < inside.shape[1])
     weights = np.where(valid, inside[rows[:, None], columns.clip(0, inside.shape[1] - 1)], 0.0)
     total = weights.sum(axis=1)
     cents = grid.cents[low:high]
     mean = (weights * cents[columns.clip(0, len(cents) - 1)]).sum(axis=1) / np.where(total > 0, total, 1.0)
     return cents_to_frequency(np.where(total > 0, mean, cents[path])), confidence
+
+
+def neighbouring_bins(grid: PitchGrid) -> int:
+    """Bins on either side that the weighted mean takes in: 4 of 20 cents."""
+    return round(MEAN_CENTS / grid.cents_per_bin)
 
 
 def _allowed_bins(grid: PitchGrid, frequency_range: tuple[float, float] | None) -> tuple[int, int]:
@@ -57,7 +65,7 @@ def _allowed_bins(grid: PitchGrid, frequency_range: tuple[float, float] | None) 
 
 
 def viterbi_path(salience: Array, *, width: int = 12, floor: float = 1e-3) -> NDArray[np.intp]:
-    """Best path (N,) through (N, K) where moving by d bins costs as in CREPE's triangular transition (12 bins).
+    """Best path (N,) through (N, K) where moving by d bins costs as in CREPE's triangular transition.
 
     A jump beyond ``width`` bins is possible at the price of ``floor``; so a note change costs something, but less
     than staying on a bin without salience.

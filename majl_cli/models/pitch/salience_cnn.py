@@ -9,10 +9,8 @@ Letters: B batch, C channels, T samples, N frames, F log-frequency bins, K pitch
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +18,7 @@ from torch.nn import functional
 from majl_cli.convert import PitchGrid
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.layers import ConvNorm, ResidualBlock, patchify, unpatchify
+from majl_cli.models.pitch.log_frequency import harmonic_shifts, harmonic_stack, log_frequency_filters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +41,6 @@ class SalienceCNNConfig:
     voicing_threshold: float = 0.4
 
 
-def log_frequency_filters(config: SalienceCNNConfig, grid: PitchGrid) -> Tensor:
-    """Weights (n_fft // 2 + 1, log_bins) from FFT magnitudes to log-frequency magnitudes.
-
-    A log-frequency bin narrower than an FFT bin interpolates between its two neighbours; a wider one averages
-    over a triangle that reaches to the next log-frequency bins.
-    """
-    spacing = config.sample_rate / config.n_fft
-    ratio = 2.0 ** (grid.cents_per_bin / 1200.0)
-    centres = grid.first_frequency * ratio ** np.arange(config.log_bins)
-    half_width = np.maximum(spacing, centres * (ratio - 1.0))
-    bins = np.arange(config.n_fft // 2 + 1) * spacing
-    weights = np.maximum(0.0, 1.0 - np.abs(bins[:, None] - centres[None]) / half_width[None])
-    return torch.tensor(weights / np.maximum(weights.sum(axis=0), 1e-9), dtype=torch.float32)
-
-
 class SalienceCNN(PitchModule):
     """(B, T) to logits (B, N, K): 360 bins of 20 cents from 31.7 Hz, every 10 ms. Edges are zero-padded."""
 
@@ -76,9 +60,9 @@ class SalienceCNN(PitchModule):
         reach = (2 + 2 * config.blocks + 2) * config.patch_frames
         self.context = (reach * config.hop_length + config.n_fft) / config.sample_rate
         self.register_buffer("window", torch.hann_window(config.window_length), persistent=False)
-        self.register_buffer("filters", log_frequency_filters(config, self.grid), persistent=False)
-        bins_per_octave = 1200.0 / self.grid.cents_per_bin
-        self.shifts = tuple(round(bins_per_octave * math.log2(h)) for h in config.harmonics)
+        filters = log_frequency_filters(config.sample_rate, config.n_fft, config.log_bins, self.grid)
+        self.register_buffer("filters", filters, persistent=False)
+        self.shifts = harmonic_shifts(config.harmonics, self.grid)
 
         patch = config.patch_bins * config.patch_frames
         bins = self.grid.bins // config.patch_bins
@@ -116,13 +100,4 @@ class SalienceCNN(PitchModule):
             pad_mode="constant",
             return_complex=True,
         )
-        # abs() has no gradient at 0; the floor lies 100 dB below full scale.
-        power = spectrum.real.square() + spectrum.imag.square()
-        magnitude = torch.sqrt(power + 1e-6).transpose(1, 2)
-        levels = torch.log10(magnitude @ self.filters) / 3.0
-        bins = self.grid.bins
-        low = max(0, -min(self.shifts))
-        high = max(0, max(self.shifts) + bins - config.log_bins)
-        floor = -1.0  # log10(sqrt(1e-6)) / 3: what silence gives
-        levels = functional.pad(levels, (low, high), value=floor)
-        return torch.stack([levels[..., low + s : low + s + bins] for s in self.shifts], dim=1)
+        return harmonic_stack(spectrum, self.filters, self.shifts, self.grid.bins)
