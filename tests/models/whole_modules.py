@@ -25,8 +25,8 @@ class AttentiveSeparation(SeparationModule):
         batch, channels, samples = mixture.shape
         padded = functional.pad(mixture, (0, -samples % self.stride))
         frames = padded.unflatten(-1, (-1, self.stride)).transpose(1, 2)  # (B, N, C, stride)
-        x = self.inputs(frames.flatten(2))
-        x = x + functional.scaled_dot_product_attention(x, x, x)
+        x = self.inputs(30 * frames.flatten(2))  # loud enough that attention differs from a mean
+        x = x + 3 * functional.scaled_dot_product_attention(x, x, x)
         gains = self.gains(x).view(batch, -1, len(self.stems), channels, self.stride)
         return (gains * frames.unsqueeze(2)).permute(0, 2, 3, 1, 4).flatten(-2)[..., :samples]
 
