@@ -69,7 +69,8 @@ def separate(
     model: str | Path = "majl-base",
     progress: Callable[[float], bool | None] | None = None,
 ) -> Separation:
-    """Vocals and accompaniment of a file or of an array (samples, channels), with the model of that name.
+    """The stems of a file or of an array (samples, channels), with the model of that name: vocals and accompaniment, or
+    all that a model of more stems estimates.
 
     Loads the model anew on each call: for several tracks use ``load_model`` and ``Model.separate``, which also
     has the other settings.

@@ -48,8 +48,7 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any], cls: type | None =
     The options of a module (``separation_options``) go when ``upper`` names another module (``separation``). With a
     dataclass ``cls`` only its sections are merged: a free table, such as a module's options, counts as one value.
     """
-    replaced = {f"{key}_options" for key, value in upper.items() if key in lower and lower[key] != value}
-    result = {key: value for key, value in _copy(lower).items() if key not in replaced}
+    result = _without_replaced(lower, upper)
     hints = typing.get_type_hints(cls) if cls is not None else {}
     for key, value in upper.items():
         below, section = result.get(key), hints.get(key)
@@ -61,20 +60,13 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any], cls: type | None =
 
 
 def override(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """``values`` with each ``section.key=value`` applied; values are TOML, bare words are strings."""
-    result = _copy(values)
-    for assignment in assignments:
-        path, sign, text = assignment.partition("=")
-        if not sign or not path.strip():
-            raise ConfigError(f"--set {assignment}: no value", "write --set section.key=value")
-        *sections, key = path.strip().split(".")
-        table = result
-        for section in sections:
-            table = table.setdefault(section, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"--set {assignment}: {section} is not a section", "write --set section.key=value")
-        table[key] = _parse_value(text.strip())
-    return result
+    """``values`` with each ``section.key=value`` applied; values are TOML, bare words are strings.
+
+    As in ``merge``, the options of a module go when another one is named; in whatever order the assignments are, they
+    do not undo each other so.
+    """
+    assignments = list(assignments)
+    return _assigned(_without_replaced(values, _assigned({}, assignments)), assignments)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -101,6 +93,32 @@ def check_keys(cls: type, values: Mapping[str, Any], *, section: str = "") -> No
             raise ConfigError(f"unknown key {name!r}", hint)
         if isinstance(value, Mapping) and dataclasses.is_dataclass(hints[key]):
             check_keys(typing.cast(type, hints[key]), value, section=name)
+
+
+def _assigned(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """``values``, changed in place."""
+    for assignment in assignments:
+        path, sign, text = assignment.partition("=")
+        if not sign or not path.strip():
+            raise ConfigError(f"--set {assignment}: no value", "write --set section.key=value")
+        *sections, key = path.strip().split(".")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {assignment}: {section} is not a section", "write --set section.key=value")
+        table[key] = _parse_value(text.strip())
+    return values
+
+
+def _without_replaced(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``lower`` without the options of modules in whose place ``upper`` names others."""
+    replaced = {f"{key}_options" for key, value in upper.items() if key in lower and lower[key] != value}
+    result = {key: value for key, value in _copy(lower).items() if key not in replaced}
+    for key, value in upper.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), dict):
+            result[key] = _without_replaced(result[key], value)
+    return result
 
 
 def _parse_value(text: str) -> Any:

@@ -6,6 +6,8 @@ import difflib
 from pathlib import Path
 
 from majl_cli.errors import CheckpointError
+from majl_cli.models.checkpoint_config import read_stems
+from majl_cli.models.stems import StemNames
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "majl-base"
@@ -28,3 +30,8 @@ def find_checkpoint(name: str = DEFAULT_MODEL) -> Path:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"give a checkpoint folder, or one of: {', '.join(known) or 'none'}"
     raise CheckpointError(f"no model {name!r}", hint)
+
+
+def model_stems(name: str = DEFAULT_MODEL) -> StemNames:
+    """The stems that ``find_checkpoint(name)`` gives, known before it is loaded. Raises CheckpointError."""
+    return read_stems(find_checkpoint(name))

@@ -94,6 +94,18 @@ def test_merging_drops_the_options_of_another_module() -> None:
     assert merge(lower, {"pitch_options": {"size": 2}, "pitch": "b"}) == {"pitch": "b", "pitch_options": {"size": 2}}
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_override_that_names_another_module_drops_the_options_of_the_former(turn: int) -> None:
+    values = {"model": {"pitch": "a", "pitch_options": {"width": 1}, "separation": "s", "separation_options": {"x": 1}}}
+    kept = {"separation": "s", "separation_options": {"x": 1}}
+    assert override(values, ["model.pitch=b"])["model"] == {"pitch": "b", **kept}
+    both = ["model.pitch=b", "model.pitch_options.size=2"][::turn]
+    assert override(values, both)["model"] == {"pitch": "b", "pitch_options": {"size": 2}, **kept}
+    same = ["model.pitch=a", "model.pitch_options.size=2"][::turn]
+    assert override(values, same)["model"] == {"pitch": "a", "pitch_options": {"width": 1, "size": 2}, **kept}
+    assert values["model"]["pitch_options"] == {"width": 1}
+
+
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe", b"[a\n"])
 def test_unreadable_toml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c.toml"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from majl_cli import hub
 from majl_cli.errors import CheckpointError
+from majl_cli.models.stems import StemNames
 
 
 @pytest.fixture
@@ -40,3 +44,21 @@ def test_an_unknown_name_gets_the_nearest(weights: Path) -> None:
         hub.find_checkpoint("majl-bse")
     with pytest.raises(CheckpointError, match="one of: majl-base, majl-small"):
         hub.find_checkpoint("spleeter")
+
+
+def test_the_stems_of_a_model_are_known_before_it_is_loaded(tmp_path: Path) -> None:
+    assert hub.model_stems() == StemNames(estimated=("vocals",))
+    config = {"format_version": 1, "architecture": {"target": "bass"}, "stems": ["bass", "drums"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert hub.model_stems(str(tmp_path)) == StemNames(estimated=("bass", "drums"), target="bass")
+    (tmp_path / "config.json").write_text(json.dumps({**config, "stems": []}))
+    with pytest.raises(CheckpointError, match="does not name its stems"):
+        hub.model_stems(str(tmp_path))
+    with pytest.raises(CheckpointError, match="no model"):
+        hub.model_stems("nowhere")
+
+
+def test_the_stems_of_a_model_are_known_without_torch() -> None:
+    code = "import sys; from majl_cli.hub import model_stems; model_stems(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

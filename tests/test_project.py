@@ -215,6 +215,16 @@ def test_options_of_a_module_go_when_another_is_named(tmp_path: Path) -> None:
     project = write(tmp_path, "[train]\npreset = 'tiny'\n[train.model.separation_options]\nwidths = [4, 6]\n")
     options = resolve(project).model.separation_options
     assert (options["widths"], options["sample_rate"]) == ([4, 6], 16000)
+    assert resolve(project, None, "model.separation=other").model.separation_options == {}
+
+
+def test_options_of_the_default_module_go_when_another_is_named(tmp_path: Path) -> None:
+    project = write(tmp_path, "[train.model.pitch_options]\nwidth = 4\n")
+    assert resolve(project).model.pitch_options == {"width": 4}
+    assert resolve(project, None, "model.pitch=salience-cnn").model.pitch_options == {"width": 4}
+    assert resolve(project, None, "model.pitch=crepe", "model.pitch_options.size=tiny").model.pitch_options == {
+        "size": "tiny"
+    }
 
 
 @pytest.mark.parametrize(

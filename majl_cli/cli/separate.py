@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from majl_cli import hub
 from majl_cli.cli.batch import Files, ProgressCallback, TrackResult, run_batch
 from majl_cli.cli.console import Console
 from majl_cli.cli.filenames import check_template, fill_track
@@ -22,7 +25,8 @@ from majl_cli.cli.options import (
     SkipExistingOption,
     ThreadsOption,
 )
-from majl_cli.errors import AudioError, UsageError
+from majl_cli.errors import AudioError, MajlError, UsageError
+from majl_cli.models.stems import usual_names
 
 Format = Literal["wav", "flac", "mp3", "ogg"]
 Subtype = Literal["16", "24", "float"]
@@ -33,8 +37,23 @@ def separate(
     inputs: InputsArgument,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the stems.")] = Path("stems"),
     stems: Annotated[
-        str, typer.Option("--stems", metavar="NAMES", help="Which stems to write, with commas between them.")
-    ] = "vocals,accompaniment",
+        str | None,
+        typer.Option(
+            "--stems",
+            metavar="NAMES",
+            help="Which stems to write, with commas between them; all: every one that the model estimates.",
+            show_default="vocals,accompaniment, or all of a model that takes the accompaniment apart",
+        ),
+    ] = None,
+    two_stems: Annotated[
+        str | None,
+        typer.Option(
+            "--two-stems",
+            metavar="NAME",
+            help="Write this stem and the rest, which add up to the input: drums and no_drums.",
+            show_default="none",
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option("--format", help="Kind of file to write.")] = "wav",
     subtype: Annotated[
         Subtype | None, typer.Option("--subtype", help="Bits per sample of wav and flac.", show_default="as the input")
@@ -60,14 +79,19 @@ def separate(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Separate songs into vocals and accompaniment."""
-    names = _stem_names(stems)
+    """Separate songs into vocals and accompaniment, or into the stems that the model gives."""
+    asked = _asked_stems(stems, two_stems)
     _check_subtype(format, subtype)
     console = Console(json=json, quiet=quiet)
     tracks, bad = find_inputs(inputs, out=out)
     check_template(filename, several=len(tracks) > 1)
-    tracks = _without_own_stems(tracks, out, filename, names, console)
+    tracks = _without_own_stems(tracks, out, filename, model, console)
     input_paths = {track.path.resolve() for track in tracks}
+
+    @cache
+    def names() -> tuple[str, ...]:
+        known = hub.model_stems(model)
+        return known.select(asked) if two_stems is None else known.select_two(two_stems)
 
     def load() -> Any:
         import majl_cli
@@ -76,7 +100,7 @@ def separate(
 
     def files(track: InputTrack) -> Files:
         template = fill_track(filename, track.name)
-        return {stem: out / template.format(stem=stem, ext=format) for stem in names}
+        return {stem: out / template.format(stem=stem, ext=format) for stem in names()}
 
     def work(ready: Any, track: InputTrack, files: Files, advance: ProgressCallback | None) -> TrackResult:
         for path in files.values():
@@ -84,7 +108,7 @@ def separate(
                 raise AudioError(f"{track.path}: its stem would overwrite the input {path}", "choose another --out")
         result = ready.separate(
             track.path,
-            stems=names,
+            stems=names(),
             out=out,
             filename=fill_track(filename, track.name),
             format=format,
@@ -100,8 +124,13 @@ def separate(
     raise typer.Exit(code)
 
 
-def _stem_names(stems: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in stems.split(",") if name.strip()))
+def _asked_stems(stems: str | None, two_stems: str | None) -> tuple[str, ...] | None:
+    """The names in ``--stems``; None without it. Raises UsageError."""
+    if stems is None:
+        return None
+    if two_stems is not None:
+        raise UsageError(f"--stems {stems!r} and --two-stems {two_stems!r} exclude each other", "leave one of them out")
+    names = tuple(name.strip() for name in stems.split(",") if name.strip())
     if not names:
         raise UsageError(f"--stems {stems!r}: no stem named", "for example --stems vocals,accompaniment")
     return names
@@ -116,13 +145,15 @@ def _check_subtype(format: str, subtype: str | None) -> None:
 
 
 def _without_own_stems(
-    tracks: Sequence[InputTrack], out: Path, filename: str, names: Sequence[str], console: Console
+    tracks: Sequence[InputTrack], out: Path, filename: str, model: str, console: Console
 ) -> list[InputTrack]:
     """Leave out what was found (not named) under a name that a stem of another track has, in whatever format.
 
-    So a folder can be separated into itself again and again.
+    So a folder can be separated into itself again and again, into these stems or others, by this model or another.
     """
-    stems = {*names, "vocals", "accompaniment"}
+    stems = set(usual_names())
+    with suppress(MajlError):  # of a model that cannot be read: said where it is needed
+        stems.update(hub.model_stems(model).known)
     writer: dict[Path, InputTrack] = {}
     for track in tracks:
         template = fill_track(filename, track.name)

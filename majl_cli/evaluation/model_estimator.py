@@ -13,7 +13,6 @@ from majl_cli.errors import DataError
 from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.evaluation.results import F0
 from majl_cli.inference.pitch import INPUTS
-from majl_cli.inference.separation import ACCOMPANIMENT
 from majl_cli.inference.session import Model
 
 
@@ -25,8 +24,7 @@ class ModelEstimator:
     def __init__(self, model: Model, name: str) -> None:
         self.model, self.name = model, name
         self.target = model.joint.target
-        own = model.joint.separation.stems
-        self.stems: tuple[str, ...] = own if ACCOMPANIMENT in own else (*own, ACCOMPANIMENT)
+        self.stems: tuple[str, ...] = model.stems.known
         self.inputs: tuple[str, ...] = INPUTS
         self.trained_on = trained_on(model.info.metadata)
         self.description = describe_architecture(model.info.architecture)

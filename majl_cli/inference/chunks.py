@@ -165,15 +165,15 @@ def process_blocks(
 
 
 def process_batches(
-    blocks: Iterable[Block], process: Callable[[Block], Block], plan: ChunkPlan, *, size: int
+    blocks: Iterable[Block], process: Callable[[Block], Iterable[Block]], plan: ChunkPlan, *, size: int
 ) -> Iterator[Block]:
-    """As ``process_blocks``, up to ``size`` chunks at once: ``process`` takes (B, C, T) to (B, S, C, T)."""
+    """As ``process_blocks``, up to ``size`` chunks at once: ``process`` takes (B, C, T) to B times (S, C, T)."""
     joined = OverlapAdd(plan)
     for chunks in in_batches(cut_chunks(blocks, plan), size):
-        outputs = process(np.stack([chunk.audio for chunk in chunks]))
-        for chunk, output in zip(chunks, outputs, strict=True):
+        for chunk, output in zip(chunks, process(np.stack([chunk.audio for chunk in chunks])), strict=True):
             output = np.asarray(output, dtype=np.float32)
             yield joined.add(output, first=chunk.first, last=chunk.last, lead=chunk.lead).swapaxes(-1, -2)
+        del output  # a view of the whole batch, in the way of the next one
 
 
 def in_batches(chunks: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
@@ -191,7 +191,7 @@ def in_batches(chunks: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
         yield held
 
 
-def run_module(module: SeparationModule | PitchModule, batch: Block, runtime: Runtime) -> Block:
+def run_module(module: Callable[[Tensor], Tensor], batch: Block, runtime: Runtime) -> Block:
     """``module(batch)`` on the runtime's device and precision, as float32 on the CPU.
 
     What overflows in reduced precision is computed again in float32; what does not fit into the device's memory, in two

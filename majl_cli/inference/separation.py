@@ -2,26 +2,27 @@
 
 Channels. Mono into a stereo module: copied to both sides, the mean of both sides back. Into a mono module every
 channel goes by itself. More than two channels go through a stereo module in pairs (0, 1), (2, 3), ...; a last odd one
-like mono. Accompaniment the module does not estimate is mixture - vocals, from the input's own samples, so that the
-stems add up to the input exactly whatever was resampled in between.
+like mono. What the module does not estimate (accompaniment, no_drums) is the mixture without one stem, from the input's
+own samples, so that the two add up to the input exactly whatever was resampled in between. Stems that are all estimated
+add up as well as the module makes them.
 
 Letters: S stems, C channels of the input, T samples of a chunk, n of a block, G groups of channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
+from torch import Tensor
 
 from majl_cli.device import Runtime
-from majl_cli.errors import UsageError
 from majl_cli.inference.chunks import Block, plan_chunks, process_batches, run_module
 from majl_cli.models.contracts import SeparationModule
+from majl_cli.models.stems import StemNames
 from majl_cli.resample import StreamResampler
 
-ACCOMPANIMENT = "accompaniment"
 _GROUPS_AT_ONCE = 2
 
 
@@ -32,32 +33,18 @@ def separate_blocks(
     channels: int,
     *,
     runtime: Runtime,
-    stems: Sequence[str] = ("vocals", ACCOMPANIMENT),
+    stems: Sequence[str] | None = None,
     overlap: float | None = None,
     target: str = "vocals",
 ) -> Iterator[dict[str, Block]]:
     """Blocks (n, C) at ``sample_rate`` to blocks (n, C) per stem: same rate, channels and total length, aligned.
 
-    ``stems`` may name what the module estimates and "accompaniment": the mixture without ``target``. Memory does not
-    grow with the length. Raises UsageError for another stem or none.
+    ``stems`` and what they may be: see ``StemNames``. Memory does not grow with the length. Raises UsageError for
+    another stem or none.
     """
-    check_stems(module, stems, target=target)
-    return _separate_blocks(module, blocks, sample_rate, channels, runtime, stems, overlap, target)
-
-
-def known_stems(module: SeparationModule, *, target: str = "vocals") -> tuple[str, ...]:
-    """What can be asked of a module: its stems, and the accompaniment if it estimates it or ``target``."""
-    derived = target in module.stems and ACCOMPANIMENT not in module.stems
-    return (*module.stems, ACCOMPANIMENT) if derived else tuple(module.stems)
-
-
-def check_stems(module: SeparationModule, stems: Sequence[str], *, target: str = "vocals") -> None:
-    """Raise UsageError unless all of ``stems``, and at least one, can be asked of the module."""
-    known = known_stems(module, target=target)
-    unknown = [stem for stem in stems if stem not in known]
-    if unknown or not stems:
-        problem = f"no stem {unknown[0]!r}" if unknown else "no stem asked for"
-        raise UsageError(problem, f"this model gives {', '.join(known)}")
+    names = StemNames(estimated=tuple(module.stems), target=target)
+    selected = names.select(stems)
+    return _separate_blocks(module, blocks, sample_rate, channels, runtime, selected, overlap, names.rests)
 
 
 def _separate_blocks(
@@ -68,10 +55,10 @@ def _separate_blocks(
     runtime: Runtime,
     stems: Sequence[str],
     overlap: float | None,
-    target: str,
+    rests: Mapping[str, str],
 ) -> Iterator[dict[str, Block]]:
-    # The estimates needed; the accompaniment stands for the target when the module does not estimate it.
-    needed = list(dict.fromkeys(stem if stem in module.stems else target for stem in stems))
+    """``rests`` says by name which stem the mixture is to be left without."""
+    needed = list(dict.fromkeys(rests.get(stem, stem) for stem in stems))
     pending = _Queue(channels)
     estimates = estimate_blocks(
         module, _kept(blocks, pending), sample_rate, channels, runtime=runtime, stems=needed, overlap=overlap
@@ -88,7 +75,7 @@ def _separate_blocks(
             continue
         mixture = pending.pop(count)
         ready = {stem: queue.pop(count) for stem, queue in zip(needed, waiting, strict=True)}
-        yield {stem: ready[stem] if stem in ready else mixture - ready[target] for stem in stems}
+        yield {stem: mixture - ready[rests[stem]] if stem in rests else ready[stem] for stem in stems}
 
 
 def estimate_blocks(
@@ -103,17 +90,20 @@ def estimate_blocks(
 ) -> Iterator[Block]:
     """Blocks (n, C) at ``sample_rate`` to blocks (S, n, C) of these of the module's stems, at the module's rate."""
     indices = [module.stems.index(stem) for stem in stems]
-
     at_once = _GROUPS_AT_ONCE * runtime.batch
 
-    def process(chunks: Block) -> Block:
+    def estimate(groups: Tensor) -> Tensor:
+        """Only what is asked for leaves the device."""
+        estimates = module(groups)
+        return estimates if tuple(stems) == tuple(module.stems) else estimates[:, indices]
+
+    def process(chunks: Block) -> list[Block]:
         groups = np.concatenate([_to_groups(chunk, module.channels) for chunk in chunks])
         parts = [
-            run_module(module, groups[start : start + at_once], runtime)[:, indices]
-            for start in range(0, len(groups), at_once)
+            run_module(estimate, groups[start : start + at_once], runtime) for start in range(0, len(groups), at_once)
         ]
-        apart = np.split(np.concatenate(parts), len(chunks))
-        return np.stack([_from_groups(estimates, channels) for estimates in apart])
+        estimates = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return [_from_groups(part, channels) for part in np.split(estimates, len(chunks))]
 
     resampler = StreamResampler(sample_rate, module.sample_rate, channels)
     resampled, plan = resample_blocks(blocks, resampler, channels), plan_chunks(module, overlap=overlap)

@@ -21,10 +21,11 @@ from majl_cli.inference.chunks import Block
 from majl_cli.inference.detect import detect_input
 from majl_cli.inference.outputs import check_targets, stem_names, stem_writers
 from majl_cli.inference.pitch import INPUTS, PitchTrack, check_decoding, estimate_pitch_blocks
-from majl_cli.inference.separation import ACCOMPANIMENT, check_stems, separate_blocks
+from majl_cli.inference.separation import separate_blocks
 from majl_cli.inference.source import OpenSource, make_source
 from majl_cli.models.checkpoint import CheckpointInfo
 from majl_cli.models.joint import JointModel
+from majl_cli.models.stems import StemNames
 
 ProgressCallback = Callable[[float], bool | None]
 
@@ -62,12 +63,17 @@ class Model:
         self.info = info
         self.runtime = runtime
 
+    @property
+    def stems(self) -> StemNames:
+        """The names of the stems it gives."""
+        return StemNames(estimated=tuple(self.joint.separation.stems), target=self.joint.target)
+
     def separate(
         self,
         source: str | Path | NDArray[Any],
         *,
         sample_rate: int | None = None,
-        stems: Sequence[str] = ("vocals", ACCOMPANIMENT),
+        stems: str | Sequence[str] | None = None,
         out: str | Path | None = None,
         filename: str = "{track}/{stem}.{ext}",
         format: str | None = None,
@@ -78,14 +84,16 @@ class Model:
     ) -> Separation:
         """Stems of a file, or of an array (samples,) or (samples, channels) at ``sample_rate``, as long and aligned.
 
+        ``stems``: names in ``self.stems.known``, or "all" that the model estimates; by default vocals and
+        accompaniment, or all, where they take it apart. "accompaniment" and "no_drums" are the mixture without one
+        stem, so that with it they add up to the input exactly.
         With ``out`` they are written below that folder as ``filename`` says (``format`` wav, flac, mp3 or ogg;
         ``subtype`` like "PCM_24", default the input's depth), all of them or none, and memory stays bounded; without,
         they come back as arrays. ``overlap`` in [0, 1): share of a chunk repeated by the next. Raises MajlError.
         """
         start = time.perf_counter()
         given = make_source(source, sample_rate)
-        stems = tuple(dict.fromkeys(stems))
-        check_stems(self.joint.separation, stems, target=self.joint.target)
+        stems = self.stems.select((stems,) if isinstance(stems, str) else stems)
         if out is None and not (format is None and subtype is None):
             raise UsageError("format and subtype are for files", "say where they go with out=")
         format = format or "wav"

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from majl_cli.errors import CheckpointError, ConfigError
 from majl_cli.files import aside_path
+from majl_cli.models.checkpoint_config import CONFIG_FILE, FORMAT_VERSION, read_config
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_joint, describe_module
 
-FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def save_checkpoint(
 
 def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
     """The joint model in evaluation mode and what its config says. Raises CheckpointError."""
-    config = _read_config(folder)
+    config = read_config(folder)
     joint = _build(folder, config["architecture"])
     weights = folder / WEIGHTS_FILE
     try:
@@ -116,24 +116,6 @@ def _build(folder: Path, architecture: Any) -> JointModel:
         raise CheckpointError(message, "update majl, or copy the checkpoint again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: architecture not readable: {error!r}", "copy the checkpoint again") from error
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder}: no {CONFIG_FILE}, so not a majl model", "give a checkpoint folder") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON: {error}", "copy the checkpoint again") from error
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, this majl reads {FORMAT_VERSION}", "update majl, or export it again"
-        )
-    if "architecture" not in config:
-        raise CheckpointError(f"{path}: no architecture", "copy the checkpoint again")
-    return config
 
 
 def _stored(name: str, tensor: torch.Tensor, half: bool) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from majl_cli.config import build, check_keys, merge, override, read_toml
+from majl_cli.config import build, check_keys, merge, override, read_toml, to_dict
 from majl_cli.errors import ConfigError
 from majl_cli.project import Project, StageNumber, absolute_data
 
@@ -36,12 +36,13 @@ def resolve_config(
     run repeats that run in any project. Paths in a file are relative to that file; the result has absolute ones.
     Raises ConfigError.
     """
-    values: dict[str, Any] = {}
+    # The modules are named from the start: options given without a name go with the module they were for.
+    values: dict[str, Any] = {"model": to_dict(cls())["model"]}
     if project is not None:
         preset, settings = project.stage_settings(stage)
         _check_project(cls, project, stage)
         if name is None and preset is not None:
-            values = _read_settings(preset)
+            values = merge(values, _read_settings(preset))
         values = merge(values, settings)
     if name is not None:
         values = merge(values, _read_settings(name), cls)

@@ -14,18 +14,21 @@ import pytest
 import soundfile
 
 import majl_cli
+from majl_cli import hub
 from majl_cli.cli.app import main
-from majl_cli.errors import AudioError, UsageError
+from majl_cli.errors import AudioError
+from majl_cli.models.stems import StemNames
 
 
 @dataclass
 class FakeModel:
-    """Halves the mixture; knows vocals and accompaniment; remembers how it was asked."""
+    """Halves the mixture; knows vocals and accompaniment, or what ``stems`` says; remembers how it was asked."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     loads: list[dict[str, Any]] = field(default_factory=list)
     clipped: int = 0
     warns_of: tuple[str, ...] = ()
+    stems: StemNames = StemNames(estimated=("vocals",))
 
     @property
     def runtime(self) -> Any:
@@ -49,11 +52,8 @@ class FakeModel:
         overwrite: bool = True,
         progress: Callable[[float], bool | None] | None = None,
     ) -> Any:
-        self.calls.append({"source": source, "format": format, "subtype": subtype, "overlap": overlap})
+        self.calls.append({"source": source, "format": format, "subtype": subtype, "overlap": overlap, "stems": stems})
         assert out is not None and format is not None
-        unknown = set(stems) - {"vocals", "accompaniment"}
-        if unknown:
-            raise UsageError(f"no stem {unknown.pop()!r}", "use vocals or accompaniment")
         audio, rate = self._read(source)
         files = {}
         for stem in stems:
@@ -114,6 +114,7 @@ def fake_model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
         return model
 
     monkeypatch.setattr(majl_cli, "load_model", load_model)
+    monkeypatch.setattr(hub, "model_stems", lambda name: model.stems)
     return model
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import majl_cli
+from majl_cli import hub
 from majl_cli.cli.app import app
 from majl_cli.errors import CheckpointError
 
@@ -139,6 +140,7 @@ def test_an_error_is_one_line_and_a_hint(majl, monkeypatch, song):
         raise CheckpointError("no model 'best'", "use majl-base")
 
     monkeypatch.setattr(majl_cli, "load_model", load_model)
+    monkeypatch.setattr(hub, "model_stems", load_model)
     done = majl("separate", song("a.wav"), "--model", "best")
     assert (done.code, done.out, done.err) == (1, "", "error: no model 'best'\nhint: use majl-base\n")
     done = majl("separate", song("a.wav"), "--model", "best", "--json")

@@ -10,6 +10,7 @@ import soundfile
 
 from majl_cli.cli.console import clock
 from majl_cli.errors import Cancelled, UsageError
+from majl_cli.models.stems import StemNames
 
 
 def test_stems_are_written_listed_and_summed_up(majl, fake_model, song, tmp_path):
@@ -168,13 +169,25 @@ def test_a_folder_separated_into_itself_again_does_not_separate_its_stems(templa
     arguments = ["separate", folder, "--out", folder, "--filename", template]
     assert majl(*arguments, "--format", "flac").code == 0
     files = sorted(folder.rglob("*"))
-    for options in (["--format", "flac"], ["--format", "flac", "--stems", "vocals"]):
+    for options in (["--format", "flac"], ["--format", "flac", "--two-stems", "vocals"]):
         fake_model.calls.clear()
         done = majl(*arguments, *options)
         assert done.code == 0
         assert "4 of the files found left out: they are named as stems of the others" in done.err
         assert len(fake_model.calls) == 2
     assert sorted(folder.rglob("*")) == files
+
+
+def test_stems_of_another_model_are_left_out_too(majl, fake_model, song, tmp_path):
+    folder = song("same/a.wav").parent
+    fake_model.stems = StemNames(estimated=(*BAND, "kazoo"))
+    arguments = ["separate", folder, "--out", folder, "--format", "flac"]
+    assert majl(*arguments, "--stems", "all,no_bass").code == 0
+    assert "6 of the files found left out" in majl(*arguments).err
+    fake_model.stems = StemNames(estimated=("vocals",))
+    done = majl(*arguments)
+    assert "5 of the files found left out" in done.err  # a kazoo is nothing it would think of
+    assert str(folder / "a" / "kazoo" / "vocals.flac") in done.out
 
 
 def test_a_stem_that_is_named_is_separated(majl, fake_model, song, tmp_path):
@@ -242,6 +255,7 @@ def test_an_input_is_never_overwritten_by_its_stem(majl, fake_model, song, tmp_p
         (["--format", "mp3", "--subtype", "16"], "mp3 has no fixed bits per sample"),
         (["--format", "flac", "--subtype", "float"], "flac stores whole numbers only"),
         (["--stems", " , "], "no stem named"),
+        (["--stems", "vocals", "--two-stems", "vocals"], "exclude each other"),
     ],
 )
 def test_options_that_exclude_each_other_are_a_usage_error(options, message, majl, fake_model, song):
@@ -250,11 +264,46 @@ def test_options_that_exclude_each_other_are_a_usage_error(options, message, maj
     assert message in done.err
 
 
-def test_a_usage_error_of_the_model_ends_the_batch(majl, fake_model, song, tmp_path):
-    done = majl("separate", song("a.wav"), song("b.wav"), "--stems", "drums", "--out", tmp_path / "o")
+def test_a_stem_that_the_model_does_not_give_ends_the_batch_before_it_is_loaded(majl, fake_model, song, tmp_path):
+    arguments = ["separate", song("a.wav"), song("b.wav"), "--out", tmp_path / "o", "--skip-existing"]
+    done = majl(*arguments, "--stems", "vocals,drums")
     assert done.code == UsageError.exit_code == 2
-    assert done.err == "error: no stem 'drums'\nhint: use vocals or accompaniment\n"
-    assert len(fake_model.calls) == 1
+    assert done.err == "error: no stem 'drums'\nhint: this model gives vocals, accompaniment\n"
+    done = majl(*arguments, "--two-stems", "drums")
+    assert done.code == 2
+    assert done.err == "error: no stem 'drums' to tell from the rest\nhint: this model estimates vocals\n"
+    result = json.loads(majl(*arguments, "--stems", "drums", "--json").out)
+    assert (result["error"], result["tracks"]) == ("no stem 'drums'", [])
+    assert fake_model.loads == []
+
+
+BAND = ("drums", "bass", "other", "vocals")
+
+
+@pytest.mark.parametrize(
+    ("options", "stems"),
+    [
+        ([], BAND),
+        (["--stems", "all"], BAND),
+        (["--stems", "all, accompaniment ,drums"], (*BAND, "accompaniment")),
+        (["--stems", "bass"], ("bass",)),
+        (["--two-stems", "vocals"], ("vocals", "accompaniment")),
+        (["--two-stems", "drums"], ("drums", "no_drums")),
+    ],
+)
+def test_stems_of_a_band_are_those_asked_for(options, stems, majl, fake_model, song, tmp_path):
+    fake_model.stems = StemNames(estimated=BAND)
+    arguments = ["separate", song("a.wav"), "--out", tmp_path / "stems", *options]
+    done = majl(*arguments)
+    assert done.code == 0
+    files = {stem: str(tmp_path / "stems" / "a" / f"{stem}.wav") for stem in stems}
+    assert done.out.splitlines() == list(files.values())
+    row = json.loads(majl(*arguments, "--json").out)["tracks"][0]
+    assert (row["files"], row["clipped"]) == (files, dict.fromkeys(stems, 0))
+    assert len(fake_model.calls) == 2
+    done = majl(*arguments, "--skip-existing")
+    assert (done.code, done.err.splitlines()[-1]) == (0, "0 tracks (1 skipped)")
+    assert len(fake_model.calls) == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Cancelled("interrupted")])

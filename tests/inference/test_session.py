@@ -83,6 +83,40 @@ def test_array_can_be_written_and_name_format_and_stems_chosen(tmp_path: Path) -
     assert below(tmp_path) == ["vocals of audio.flac"]
 
 
+BAND = ("drums", "bass", "other", "vocals")
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (None, BAND),
+        ("all", BAND),
+        ("drums", ("drums",)),
+        (["no_drums", "drums"], ("no_drums", "drums")),
+        (("accompaniment", "all"), ("accompaniment", *BAND)),
+    ],
+)
+def test_stems_of_a_band_are_those_asked_for(asked: object, given: tuple[str, ...], tmp_path: Path) -> None:
+    model = fake_model(FakeSeparation(channels=2, stems=BAND))
+    audio = noise(2000, 2)
+    arrays = model.separate(audio, sample_rate=1100, stems=asked).stems
+    files = model.separate(audio, sample_rate=1100, stems=asked, out=tmp_path).files
+    assert arrays is not None
+    assert tuple(arrays) == tuple(files) == given
+    for stem, file in files.items():
+        assert np.abs(soundfile.read(file)[0] - arrays[stem]).max() < 1e-6
+    if "no_drums" in arrays:
+        assert np.abs(arrays["drums"] + arrays["no_drums"] - audio).max() < 1e-6
+
+
+def test_the_pitch_of_a_band_is_that_of_its_vocals() -> None:
+    audio = noise(3000, 2)
+    model = fake_model(FakeSeparation(channels=2, stems=BAND))
+    vocals = model.separate(audio, sample_rate=1000).stems["vocals"]
+    expected = model.estimate_pitch(vocals, sample_rate=1000, input="vocals")
+    assert np.allclose(model.estimate_pitch(audio, sample_rate=1000, input="mixture").frequency, expected.frequency)
+
+
 def test_clipped_samples_are_counted_per_stem(tmp_path: Path) -> None:
     audio = np.zeros((1000, 1), np.float32)
     audio[10:15] = 2.5

@@ -102,6 +102,32 @@ def test_accompaniment_alone_and_an_estimated_one_are_possible() -> None:
     assert np.abs(estimated[:, 0] - expected).max() < 1e-5
 
 
+BAND = ("drums", "bass", "other", "vocals")
+
+
+@pytest.mark.parametrize("rate", [1000, 1088])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("knows_context", [True, False])
+def test_a_stem_of_a_band_and_the_rest_sum_to_the_mixture(rate: int, channels: int, knows_context: bool) -> None:
+    audio = noise(3001, channels)
+    asked = ("no_drums", "drums", "accompaniment", "vocals", "no_bass")
+    stems = separated(FakeSeparation(channels=2, stems=BAND, knows_context=knows_context), [audio], rate, asked)
+    assert list(stems) == list(asked)
+    for one, rest in (("drums", "no_drums"), ("vocals", "accompaniment")):
+        assert np.abs(stems[one]).max() > 0.01
+        assert np.abs(stems[one] + stems[rest] - audio).max() < 1e-6
+    assert np.abs(stems["no_bass"] - stems["no_drums"]).max() > 0.01
+
+
+def test_by_default_a_band_is_taken_apart_as_the_module_estimates_it() -> None:
+    audio, module = noise(900), FakeSeparation(stems=BAND)
+    (block, *_) = separate_blocks(module, [audio], 1000, 1, runtime=RUNTIME)
+    assert tuple(block) == BAND
+    estimates = module(torch.from_numpy(audio.T.copy())[None])[0, :, 0].numpy()
+    for stem, estimate in zip(BAND, estimates, strict=True):
+        assert np.abs(block[stem][:, 0] - estimate[: len(block[stem])]).max() < 1e-5
+
+
 @pytest.mark.parametrize("stems", [("vocals", "kazoo"), ()])
 def test_unknown_stem_is_refused_before_anything_runs(stems: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="no stem") as error:
@@ -118,7 +144,7 @@ def test_a_module_without_the_target_gives_no_accompaniment() -> None:
     assert sum(len(part["accompaniment"]) for part in parts) == 50
 
 
-def most_held_back(rate: int, count: int) -> int:
+def most_held_back(rate: int, count: int, stems: tuple[str, ...] = ("vocals",)) -> int:
     """The largest number of samples taken in and not yet given back, over ``count`` blocks of 500."""
     received, given, held = 0, 0, 0
 
@@ -128,7 +154,7 @@ def most_held_back(rate: int, count: int) -> int:
             received += 500
             yield noise(500, 2, seed=number)
 
-    for part in separate_blocks(FakeSeparation(channels=2), blocks(), rate, 2, runtime=RUNTIME):
+    for part in separate_blocks(FakeSeparation(channels=2, stems=stems), blocks(), rate, 2, runtime=RUNTIME):
         held = max(held, received - given)
         given += len(part["vocals"])
     assert given == received == 500 * count
@@ -156,6 +182,7 @@ def test_what_is_held_back_does_not_grow_with_the_length(rate: int) -> None:
 
 def test_without_resampling_a_chunk_and_a_block_are_held_back() -> None:
     assert most_held_back(1000, 100) <= plan_chunks(FakeSeparation()).length + 500
+    assert most_held_back(1000, 100, BAND) == most_held_back(1000, 100)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from majl_cli.models.contracts import PitchModule, SeparationModule
+from majl_cli.models.registry import build_pitch, build_separation
+
 _UNET_MONO: dict[str, Any] = {
     "sample_rate": 16000,
     "channels": 1,
@@ -120,7 +125,7 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
-    "crepe": {"tiny": {"size": "tiny", "dropout": 0.0, "segment": 1.0}},
+    "crepe": {"tiny": {"size": "tiny", "dropout": 0.0, "segment": 0.25}},
     "rmvpe": {
         "tiny": {
             "mel_bands": 32,
@@ -136,5 +141,34 @@ PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "fcnf0": {"tiny": {"widths": (8, 4, 4, 4, 8, 8), "segment": 1.0}},
     "streaming-tcn": {"tiny": {"width": 8, "dilations": (1, 2), "segment": 1.0}},
 }
-SEPARATION_CASES = [(name, kind) for name, kinds in SEPARATION.items() for kind in kinds]
-PITCH_CASES = [(name, kind) for name, kinds in PITCH.items() for kind in kinds]
+# Registered modules that answer silence with something else than zeros, and why: that has to be below -60 dB.
+NOT_SILENT: dict[str, str] = {}
+
+# Beside those registered, modules of which an output depends on the whole input (context None).
+WHOLE_SEPARATION: dict[str, dict[str, dict[str, Any]]] = {"whole_modules:AttentiveSeparation": {"attention": {}}}
+WHOLE_PITCH: dict[str, dict[str, dict[str, Any]]] = {"whole_modules:RecurrentPitch": {"recurrence": {}}}
+
+Case = tuple[str, str]
+SEPARATION_CASES: list[Case] = [
+    (name, kind) for name, kinds in (SEPARATION | WHOLE_SEPARATION).items() for kind in kinds
+]
+PITCH_CASES: list[Case] = [(name, kind) for name, kinds in (PITCH | WHOLE_PITCH).items() for kind in kinds]
+
+
+def separation_of(name: str, kind: str) -> SeparationModule:
+    """The module of a case, its weights the same each time."""
+    torch.manual_seed(0)
+    return build_separation(name, (SEPARATION | WHOLE_SEPARATION)[name][kind])
+
+
+def pitch_of(name: str, kind: str) -> PitchModule:
+    """The module of a case, its weights the same each time."""
+    torch.manual_seed(0)
+    return build_pitch(name, (PITCH | WHOLE_PITCH)[name][kind])
+
+
+# A module with a context is the same function in chunks as on the whole; one without is what its chunks make of it.
+LOCAL_SEPARATION = [case for case in SEPARATION_CASES if separation_of(*case).context is not None]
+LOCAL_PITCH = [case for case in PITCH_CASES if pitch_of(*case).context is not None]
+WHOLE_SEPARATION_CASES = [case for case in SEPARATION_CASES if case not in LOCAL_SEPARATION]
+WHOLE_PITCH_CASES = [case for case in PITCH_CASES if case not in LOCAL_PITCH]
