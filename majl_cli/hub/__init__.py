@@ -7,7 +7,7 @@ from pathlib import Path
 
 from majl_cli.errors import CheckpointError
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "majl-base"
 
 
