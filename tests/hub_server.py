@@ -81,10 +81,13 @@ class HubServer:
 
     def environment(self, home: Path, *, token: str | None = None, offline: bool = False) -> dict[str, str]:
         """For a subprocess that shall know this hub, no other, and keep its cache in ``home``."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING_FACE_"))}
+        clean = {
+            key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING_FACE_", "MAJL_"))
+        }
         clean |= {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
+            "MAJL_HOME": str(home / "majl"),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",

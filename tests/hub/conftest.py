@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hub_server import HubServer
+
+from majl_cli.cli.app import main
 
 
 @pytest.fixture
@@ -20,6 +23,7 @@ def hub_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubS
     home = tmp_path / "home"
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MAJL_HOME", str(home / "majl"))
     with HubServer() as server:
         replaced = {
             "ENDPOINT": server.url,
@@ -47,5 +51,26 @@ def majl(hub_server: HubServer, tmp_path: Path) -> Callable[..., subprocess.Comp
         environment = hub_server.environment(tmp_path / "home", token=token, offline=offline)
         command = [sys.executable, "-m", "majl_cli", *map(str, arguments)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def majl_here(hub_server: HubServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs ``majl`` in this process, which is much faster where torch is needed."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code=int(exit.value.code or 0), out=captured.out, err=captured.err)
 
     return run
