@@ -1,0 +1,31 @@
+"""``config.json`` of a checkpoint: readable without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from majl_cli.errors import CheckpointError
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the checkpoint in ``folder`` says of itself. Raises CheckpointError."""
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: no {CONFIG_FILE}, so not a majl model", "give a checkpoint folder") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON: {error}", "copy the checkpoint again") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {version}, this majl reads {FORMAT_VERSION}", "update majl, or export it again"
+        )
+    if "architecture" not in config:
+        raise CheckpointError(f"{path}: no architecture", "copy the checkpoint again")
+    return config
