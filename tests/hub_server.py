@@ -67,6 +67,10 @@ class HubServer:
         """Let the next ``times`` requests whose path holds ``part`` go wrong."""
         self._faults.append((Fault(kind=kind, part=part, **values), times))
 
+    def mend(self) -> None:
+        """Forget all faults to come."""
+        self._faults.clear()
+
     def take_fault(self, kind: str, path: str) -> Fault | None:
         with self._lock:
             for number, (fault, times) in enumerate(self._faults):

@@ -87,11 +87,12 @@ def fetch(
         storage_errors_explained(place.parent, moves),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
-        if fresh or not place.exists() or (sha256 and digest_of(place) != sha256):
+        if fresh or not place.exists() or (sha256 and digest_of(place) != sha256) or not _is_named(place, remote.etag):
             half = place.with_name(f"{place.name}.majl-half")
             _check_space(place.parent, remote.bytes - _size(half), moves)
             _complete(remote, half, advance or (lambda _bytes: None))
             _verify(half, source, sha256, said_by)
+            _verify_name(half, remote)
             half.replace(place)
         return place if source.url else _link(remote)
 
@@ -183,6 +184,24 @@ def _verify(half: Path, source: Source, sha256: str, said_by: str) -> None:
         f"{name}: its SHA-256 is {found}, but {expected}; what was fetched is removed",
         "try again; if it stays so, the file was replaced: look at where it is published, then pull it with --repin",
     )
+
+
+def _verify_name(half: Path, remote: Remote) -> None:
+    """Remove ``half`` and raise HubError unless it is what a repository names it."""
+    if _is_named(half, remote.etag):
+        return
+    half.unlink()
+    message = f"{remote.source.file}: what came is not what the server names it: {remote.etag}; it is removed"
+    raise HubError(message, "try again; if it stays so, something changes files between here and the server")
+
+
+def _is_named(path: Path, etag: str) -> bool:
+    """False if ``etag`` is git's name of a small file, its SHA-1, and ``path`` is not that file: nobody publishes
+    other digests of those."""
+    if not is_commit(etag):
+        return True
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == etag
 
 
 def _link(remote: Remote) -> Path:
