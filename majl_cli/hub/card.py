@@ -213,9 +213,8 @@ def _corpora(model: Described) -> Mapping[str, Any]:
 
 def _registered(corpus: str) -> str | None:
     """The name in majl's registry of corpora of the one that calls itself ``corpus``: MUSDB18-HQ is musdb18."""
-    plain = plain_name(corpus)
-    known = [name for name in corpora if name != "stems" and plain.startswith(plain_name(name))]
-    return max(known, key=len) if known else None
+    plain = plain_name(corpus).removesuffix("hq")
+    return next((name for name in corpora if name != "stems" and plain_name(name) == plain), None)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

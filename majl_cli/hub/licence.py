@@ -21,8 +21,9 @@ def is_stated(words: object) -> bool:
 
 
 def hub_tag(words: str) -> str | None:
-    """The Hub's identifier that ``words`` are, however written (``CC BY-NC 4.0``, ``CC0``); None if they are none."""
+    """The Hub's identifier that ``words`` are, however written (``CC BY-NC 4.0``, ``MIT License``); None if none."""
     tag = re.sub(r"[\s_]+", "-", words.strip().lower())
+    tag = re.sub(r"-licen[cs]e\b", "", tag)
     tag = {"cc0": "cc0-1.0"}.get(tag, tag)
     return tag if tag in _TAGS else None
 

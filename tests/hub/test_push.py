@@ -26,7 +26,11 @@ TRAINING = {
     "steps": 1200,
     "hours": 0.5,
     "seed": 3,
-    "corpora": {"MIR-1K/train/full": "683 tracks, 1.52 h", "Our songs/train/mss": "3 tracks, 0.07 h"},
+    "corpora": {
+        "MIR-1K/train/full": "683 tracks, 1.52 h",
+        "MUSDB18-HQ/train/mss": "86 tracks, 5.3 h",
+        "ikala at home/train/mss": "3 tracks, 0.07 h",
+    },
     "validation": {"sdr": 8.4007, "sdr_gain": 7.25, "rpa": 0.9381, "rpa_clean": 0.9842, "vfa": 0.0656, "score": 26.8},
     "config": {"init": "first", "validation": {"tracks": 12, "snr_db": 0.0}},
 }
@@ -63,7 +67,7 @@ def test_the_card_says_what_the_checkpoint_says(folder: Path) -> None:
         "library_name": "majl",
         "pipeline_tag": "audio-to-audio",
         "tags": ["majl", "music-source-separation", "pitch-estimation", "melody-extraction"],
-        "datasets": ["mir-1k"],
+        "datasets": ["mir-1k", "musdb18"],
     }
     joint, _ = load_checkpoint(folder)
     parameters = sum(parameter.numel() for parameter in joint.separation.parameters())
@@ -71,7 +75,8 @@ def test_the_card_says_what_the_checkpoint_says(folder: Path) -> None:
         "majl separate song.wav --model someone/singer",
         f"| separation | `unet` | {parameters:,} | 16000 Hz |",
         "| MIR-1K | train | stems and pitch | 683 tracks, 1.52 h | none stated: research use |",
-        "| Our songs | train | stems | 3 tracks, 0.07 h | not stated |",
+        "| MUSDB18-HQ | train | stems | 86 tracks, 5.3 h | for academic use only",
+        "| ikala at home | train | stems | 3 tracks, 0.07 h | not stated |",
         "Stage 2, from first, 1200 steps, 0.5 hours of computing, seed 3.",
         "| SDR of vocals | 8.40 dB | global SDR (one ratio over a whole track), mean over tracks |",
         "| raw pitch accuracy (50 cents) | 93.8% | mean over tracks, from the mixture |",
@@ -96,7 +101,14 @@ def test_a_card_of_little_says_what_is_not_stated() -> None:
 
 @pytest.mark.parametrize(
     ("words", "tag"),
-    [("Apache-2.0", "apache-2.0"), ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"), ("CC0", "cc0-1.0"), ("research use", None)],
+    [
+        ("Apache-2.0", "apache-2.0"),
+        ("Apache License 2.0", "apache-2.0"),
+        ("MIT licence", "mit"),
+        ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("CC0", "cc0-1.0"),
+        ("research use", None),
+    ],
 )
 def test_licence_words_become_a_tag_of_the_hub(words: str, tag: str | None) -> None:
     assert hub_tag(words) == tag
