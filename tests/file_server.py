@@ -19,7 +19,7 @@ class FileServer:
         self.status: dict[str, int] = {}
         self.requests: list[tuple[str, str | None]] = []
         self.honours_range = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> FileServer:
@@ -34,6 +34,13 @@ class FileServer:
     def ranges(self) -> list[str | None]:
         """The ranges asked for."""
         return [range for _, range in self.requests]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -82,7 +82,7 @@ def test_a_damaged_file_says_so(tmp_path: Path, ending: str, damage: str) -> Non
     )
     content = {"cut": path.read_bytes()[:900], "empty": b"", "words": b"version https://git-lfs.github.com\n" * 9}
     path.unlink() if damage == "absent" else path.write_bytes(content[damage])
-    with pytest.raises(CheckpointError, match=r"damaged|code in it") as refused:
+    with pytest.raises(CheckpointError, match="damaged") as refused:
         read_weights(path)
     assert str(path) in refused.value.message
 
