@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from majl_cli.errors import HubError
 from majl_cli.files import locked
-from majl_cli.hub.failures import server_errors_explained, storage_errors_explained
+from majl_cli.hub.failures import server_errors_explained, status_error, storage_errors_explained
 from majl_cli.hub.places import downloads_folder
 from majl_cli.hub.registry import Source, is_commit, is_digest
 
 BytesCallback = Callable[[int], None]
-_CHUNK = 1 << 20
 _HEADERS = {"Accept-Encoding": "identity"}
 _TRIES = 3
 _PAUSE = 1.0  # seconds before a broken connection is tried again
@@ -105,14 +105,14 @@ def digest_of(path: Path) -> str:
 
 def _ask_address(source: Source) -> Remote:
     from huggingface_hub import constants
-    from huggingface_hub.utils import get_session, hf_raise_for_status
+    from huggingface_hub.utils import get_session
 
     url = _mirrored(source.url)
     with server_errors_explained(source.url, host=urlsplit(url).netloc):
         # Not every host answers HEAD: ask for all, and go after the headers.
         timeout = constants.HF_HUB_ETAG_TIMEOUT
         with get_session().stream("GET", url, headers=_HEADERS, timeout=timeout, follow_redirects=True) as response:
-            hf_raise_for_status(response)
+            _check_status(response, source)
             return Remote(source=source, url=url, bytes=int(response.headers.get("Content-Length") or 0))
 
 
@@ -154,7 +154,7 @@ def _complete(remote: Remote, half: Path, advance: BytesCallback) -> None:
 
 def _receive(remote: Remote, half: Path, advance: BytesCallback) -> None:
     from huggingface_hub import constants
-    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+    from huggingface_hub.utils import build_hf_headers, get_session
 
     headers = dict(_HEADERS) if remote.source.url else build_hf_headers() | _HEADERS
     if start := _size(half):
@@ -164,11 +164,21 @@ def _receive(remote: Remote, half: Path, advance: BytesCallback) -> None:
         if response.status_code == 416:  # the half is no part of what lies there now
             half.unlink()
             return
-        hf_raise_for_status(response)
+        _check_status(response, remote.source)
         with half.open("ab" if response.status_code == 206 else "wb") as file:
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():
                 file.write(chunk)
                 advance(file.tell())
+
+
+def _check_status(response: Any, source: Source) -> None:
+    """Raise unless the server gives what was asked for. What else a Hub has to say, its library knows to read."""
+    from huggingface_hub.utils import hf_raise_for_status
+
+    if not source.url:
+        hf_raise_for_status(response)
+    elif response.status_code >= 400:
+        raise status_error(response.status_code, source.url, host=response.url.host)
 
 
 def _verify(half: Path, source: Source, sha256: str, said_by: str) -> None:
@@ -214,10 +224,10 @@ def _link(remote: Remote) -> Path:
 
 
 def _repository_folder(repo: str) -> Path:
+    """As the Hub's documentation lays its cache out."""
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
 
 
 def _endpoint() -> str:

@@ -58,14 +58,14 @@ def server_errors_explained(what: str, *, repo: str = "", revision: str = "", ho
     except HFValidationError as error:
         raise HubError(f"{repo}: not the name of a repository: {error}", "write it as owner/name") from error
     except HfHubHTTPError as error:
-        raise _status_error(error, what, repo, host) from error
+        raise status_error(error.response.status_code, what, repo=repo, host=host) from error
     except HTTPError as error:
         message = f"{what}: no answer from {host}: {error or type(error).__name__}"
         raise HubError(message, "check network and proxy; the same command goes on where it stopped") from error
 
 
-def _status_error(error: Exception, what: str, repo: str, host: str) -> HubError:
-    status = getattr(getattr(error, "response", None), "status_code", None)
+def status_error(status: int, what: str, *, repo: str = "", host: str) -> HubError:
+    """What a server's refusal to give ``what`` means."""
     if status in (401, 403):
         where = f" for {repo}" if repo else ""
         return HubError(f"{what}: {host} refuses access ({status})", f"run hf auth login with a token{where}")
@@ -73,7 +73,7 @@ def _status_error(error: Exception, what: str, repo: str, host: str) -> HubError
         return HubError(f"{what}: not at {host} ({status})", "it may have moved: look for a newer majl")
     if status == 429:
         return HubError(f"{what}: {host} has had too many requests (429)", "wait some minutes, or run hf auth login")
-    if status is not None and status >= 500:
+    if status >= 500:
         return HubError(f"{what}: {host} is in trouble ({status})", "try again later")
     return HubError(f"{what}: {host} answers {status}", "try again later")
 

@@ -44,19 +44,26 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_plain(path: Path) -> Any:
     """What a PyTorch file holds, by the unpickler that knows tensors and containers only."""
+    damaged = f"{path}: damaged, or not a PyTorch file"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
+        if not (zipfile.is_zipfile(path) or _starts_as_pickle(path)):
+            raise CheckpointError(damaged, _AGAIN) from error
         raise CheckpointError(
             f"{path}: holds more than plain tensors: to load it, code in it would have to be executed",
             "refused: ask its author for safetensors, or use a copy in that format",
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        message = f"{path}: damaged, or not a PyTorch file: {reason or type(error).__name__}"
-        raise CheckpointError(message, _AGAIN) from error
+        raise CheckpointError(f"{damaged}: {reason or type(error).__name__}", _AGAIN) from error
+
+
+def _starts_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == pickle.PROTO
 
 
 def _unwrap(content: Any) -> Any:

@@ -81,10 +81,12 @@ def plan_pull(name: str, *, repin: bool = False) -> Plan:
     sources = repository_sources(name)
     if sources is None:
         raise UsageError(f"no model {name!r} to fetch", "see majl models list, or name a repository as owner/repo")
-    config = _plan_file(sources[0], _wanted_pin(sources[0], repin))
-    fetched = fetch(config.remote, sha256=config.sha256, said_by=_said_by(config.pin))
-    terms = repository_terms(name, fetched.parent)
-    return _plan(terms, sources, repin=repin, commit=config.remote.commit)
+    pin = _wanted_pin(sources[0], repin)
+    config = _here(sources[0], pin)
+    if config is None:
+        planned = _plan_file(sources[0], pin)
+        config = fetch(planned.remote, sha256=planned.sha256, said_by=_said_by(pin))
+    return _plan(repository_terms(name, config.parent), sources, repin=repin, commit=config.parent.name)
 
 
 def pull(plan: Plan, progress: PullProgress | None = None) -> Pulled:
@@ -138,12 +140,18 @@ def _plan(terms: Terms, sources: tuple[Source, ...], *, repin: bool, commit: str
     files, here = [], []
     for source in sources:
         pin = _wanted_pin(source, repin)
-        path = local_file(source, pin.commit or source.revision) if pin else None
-        if path is not None and pin is not None and digest_of(path) == pin.sha256:
-            here.append(path)
-        else:
+        path = _here(source, pin)
+        if path is None:
             files.append(_plan_file(source, pin, commit))
+        else:
+            here.append(path)
     return Plan(terms=terms, files=tuple(files), here=tuple(here), repin=repin)
+
+
+def _here(source: Source, pin: Pin | None) -> Path | None:
+    """Where ``source`` lies, if it is what ``pin`` says."""
+    path = local_file(source, pin.commit or source.revision) if pin else None
+    return path if path and pin and digest_of(path) == pin.sha256 else None
 
 
 def _plan_file(source: Source, pin: Pin | None, commit: str = "") -> PlannedFile:
