@@ -49,15 +49,16 @@ def load_model(
 ) -> Model:
     """A model ready to separate and to estimate pitch.
 
-    ``name`` is an embedded model or a checkpoint folder; ``device`` auto, cuda, mps or cpu; ``precision`` auto,
-    float32, bfloat16 or float16; ``threads`` the CPU threads to use (None: as many as there are).
+    ``name`` is an embedded model, a checkpoint folder, a fetched model (a short name that ``majl models list`` shows,
+    or ``owner/repo[@revision]``), or ``A+B``: the separation of A with the pitch of B. ``device`` auto, cuda, mps or
+    cpu; ``precision`` auto, float32, bfloat16 or float16; ``threads`` the CPU threads to use (None: as many as there
+    are). Raises MajlError; nothing is ever fetched by itself.
     """
     from majl_cli.device import make_runtime
-    from majl_cli.hub import find_checkpoint
+    from majl_cli.hub.assemble import load_joint
     from majl_cli.inference.session import Model
-    from majl_cli.models.checkpoint import load_checkpoint
 
-    joint, info = load_checkpoint(find_checkpoint(str(name)))
+    joint, info = load_joint(str(name))
     return Model(joint, info, make_runtime(device, precision, threads, joint))
 
 

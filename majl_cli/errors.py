@@ -6,6 +6,7 @@ MajlError
 ├── AudioError            a file that cannot be read or written as audio
 ├── DataError             a corpus, manifest or label file that is not as described
 ├── CheckpointError       a model folder that is incomplete, foreign or damaged
+├── HubError              a model that is not here, or cannot be fetched
 ├── DeviceError           a device or precision this machine does not have
 ├── TrainingError         a run that cannot go on (NaN loss, a foreign run folder)
 ├── DependencyError       an optional package that is not installed
@@ -48,6 +49,10 @@ class DataError(MajlError):
 
 
 class CheckpointError(MajlError):
+    pass
+
+
+class HubError(MajlError):
     pass
 
 

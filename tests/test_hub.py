@@ -11,6 +11,7 @@ import pytest
 
 from majl_cli import hub
 from majl_cli.errors import CheckpointError
+from majl_cli.hub import find
 from majl_cli.models.stems import StemNames
 
 
@@ -20,7 +21,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "weights" / name).mkdir(parents=True)
         (tmp_path / "weights" / name / "config.json").write_text("{}")
     (tmp_path / "weights" / "README").mkdir()
-    monkeypatch.setattr(hub, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(find, "WEIGHTS", tmp_path / "weights")
     return tmp_path / "weights"
 
 

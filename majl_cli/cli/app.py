@@ -22,6 +22,7 @@ from majl_cli.cli.evaluate import evaluate
 from majl_cli.cli.experiment import experiment
 from majl_cli.cli.filter import filter
 from majl_cli.cli.init import init
+from majl_cli.cli.models import models
 from majl_cli.cli.pitch import pitch
 from majl_cli.cli.pseudolabel import pseudolabel
 from majl_cli.cli.separate import separate
@@ -73,6 +74,7 @@ app.command(
 app.command(epilog="Example: majl pitch song.wav --csv --midi --out melody  (writes melody/song.f0.csv and song.mid)")(
     pitch
 )
+app.add_typer(models, name="models", epilog="Example: majl models list")
 app.command(epilog="Example: majl init --data mir-1k=MIR-1K  (writes majl.toml; then: majl train-stage1)")(init)
 app.command(
     epilog="Example: majl train-stage1 --data mir-1k=MIR-1K --out runs/first  (then: majl separate song.wav --model "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from majl_cli.errors import UsageError
-from majl_cli.hub import DEFAULT_MODEL, find_checkpoint
+from majl_cli.hub import DEFAULT_MODEL, find_parts
 from majl_cli.project import Project
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _model(item: str, device: str, precision: str, threads: int | None) -> Wante
     name, sign, model = item.partition("=")
     if not sign or Path(item).exists():
         name, model = _plain_name(item), item
-    find_checkpoint(model)
+    find_parts(model)
 
     def make() -> tuple[Estimator, dict[str, Any]]:
         import majl_cli

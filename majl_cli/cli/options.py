@@ -35,7 +35,11 @@ JsonOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", help="Name of an embedded model, or a checkpoint folder."),
+    typer.Option(
+        "--model",
+        help="Name of an embedded or fetched model (see majl models), a checkpoint folder, or A+B: the separation of "
+        "one with the pitch of another.",
+    ),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes the fastest there is.")]
 PrecisionOption = Annotated[

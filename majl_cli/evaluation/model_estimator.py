@@ -62,10 +62,11 @@ class ModelEstimator:
 
 def trained_on(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """``CORPUS/split`` of what a checkpoint's metadata says it was trained on or chosen by; tracks of other splits were
-    in its manifests, and nothing more."""
+    in its manifests, and nothing more. Of published models: ``CORPUS`` or ``CORPUS/split`` as their authors say."""
     corpora = metadata.get("training", {}).get("corpora", {})
     names = {key.rpartition("/")[0] for key in corpora}
-    return tuple(sorted(name for name in names if name.rpartition("/")[2] in ("train", "validation")))
+    own = {name for name in names if name.rpartition("/")[2] in ("train", "validation")}
+    return tuple(sorted(own | set(metadata.get("trained_on", ()))))
 
 
 def describe_architecture(architecture: Mapping[str, Any]) -> str:

@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from majl_cli.errors import CheckpointError, ConfigError
 from majl_cli.files import aside_path
-from majl_cli.models.checkpoint_config import CONFIG_FILE, FORMAT_VERSION, read_config
+from majl_cli.models.checkpoint_config import CONFIG_FILE, FORMAT_VERSION, WEIGHTS_FILE, read_config
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_joint, describe_module
-
-WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +89,7 @@ def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
         raise CheckpointError(f"{folder}: no {WEIGHTS_FILE}", "the folder is incomplete: copy it again") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights}: damaged or not safetensors: {error}", "copy or download it again") from error
-    expected = joint.state_dict()
-    wrong = sorted(expected.keys() ^ tensors.keys())
-    wrong += [name for name in expected.keys() & tensors.keys() if expected[name].shape != tensors[name].shape]
-    if wrong:
-        raise CheckpointError(
-            f"{folder}: weights and architecture do not agree, first at {wrong[0]!r} ({len(wrong)} in all)",
-            "use the config.json the weights were saved with",
-        )
-    joint.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()})
+    load_strictly(joint, tensors, what=str(folder), hint="use the config.json the weights were saved with")
     info = CheckpointInfo(
         name=folder.name,
         folder=folder,
@@ -106,6 +97,17 @@ def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
         metadata=config.get("metadata", {}),
     )
     return joint.eval(), info
+
+
+def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], *, what: str, hint: str) -> None:
+    """Give ``module`` the ``weights`` of ``what``, cast to its types. Raises CheckpointError unless all fit."""
+    expected = module.state_dict()
+    wrong = sorted(expected.keys() ^ weights.keys())
+    wrong += [name for name in expected.keys() & weights.keys() if expected[name].shape != weights[name].shape]
+    if wrong:
+        message = f"{what}: weights and architecture do not agree, first at {wrong[0]!r} ({len(wrong)} in all)"
+        raise CheckpointError(message, hint)
+    module.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in weights.items()})
 
 
 def _build(folder: Path, architecture: Any) -> JointModel:

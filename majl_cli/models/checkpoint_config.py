@@ -10,7 +10,7 @@ from majl_cli.errors import CheckpointError
 from majl_cli.models.stems import StemNames
 
 FORMAT_VERSION = 1
-CONFIG_FILE = "config.json"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from majl_cli.data.manifest import Track
 from majl_cli.errors import ConfigError, DataError
-from majl_cli.hub import find_checkpoint
-from majl_cli.models.checkpoint import load_checkpoint
+from majl_cli.hub.assemble import load_joint
 from majl_cli.models.joint import JointModel
 from majl_cli.training.stage import Stage
 from majl_cli.training.stage_config import StageConfig
@@ -49,7 +48,7 @@ class Stage2(Stage):
     def initialise(self, joint: JointModel) -> None:
         if not self.init:
             return
-        given, _ = load_checkpoint(find_checkpoint(self.init))
+        given, _ = load_joint(self.init)
         weights = given.state_dict()
         if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in joint.state_dict().items()}:
             raise ConfigError(

@@ -1,0 +1,78 @@
+"""A server of plain files that can break off, and a registry of models whose files it has."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class FileServer:
+    """Use as a context manager. ``files`` by path; ``cuts``: how many bytes come of the next answers (None: all)."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cuts: list[int | None] = []
+        self.status: dict[str, int] = {}
+        self.requests: list[tuple[str, str | None]] = []
+        self.honours_range = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FileServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def ranges(self) -> list[str | None]:
+        """The ranges asked for."""
+        return [range for _, range in self.requests]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    files: FileServer
+
+    def do_GET(self) -> None:
+        server = self.files
+        wanted = self.headers.get("Range")
+        server.requests.append((self.path, wanted))
+        content = server.files.get(self.path)
+        status = server.status.get(self.path, 200 if content is not None else 404)
+        content = content or b""
+        match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
+        if match and status == 200 and server.honours_range:
+            start = int(match[1])
+            status, content = (206, content[start:]) if start < len(content) else (416, b"")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        cut = server.cuts.pop(0) if server.cuts else None
+        with suppress(ConnectionError):
+            self.wfile.write(content if cut is None else content[:cut])
+        if cut is not None:
+            self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def write_registry(home: Path, **tables: str) -> None:
+    """The user's own entries, as TOML below a name each."""
+    home.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(f"[{name}]\n{table}" for name, table in tables.items())
+    (home / "models.toml").write_text(text, encoding="utf-8")

@@ -1,0 +1,110 @@
+"""Models in repositories of a Hub, fetched at a commit and pinned, at work under their names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from file_server import write_registry
+from hub_server import HubServer
+from test_losses import tiny_joint
+
+from majl_cli.errors import HubError
+from majl_cli.hub import download, find_checkpoint, find_parts
+from majl_cli.hub.assemble import load_joint
+from majl_cli.hub.check import check_model, fetched_repositories
+from majl_cli.hub.pins import read_pins
+from majl_cli.hub.pull import Pulled, plan_pull, pull
+from majl_cli.models.checkpoint import save_checkpoint
+
+NAME = "someone/model"
+
+
+@pytest.fixture(autouse=True)
+def home(hub_server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MAJL_HOME", str(tmp_path / "majl"))
+    monkeypatch.setattr(download, "_PAUSE", 0.0)
+    return tmp_path / "majl"
+
+
+def checkpoint(folder: Path, licence: str = "CC0") -> dict[str, bytes]:
+    metadata = {"licence": licence, "training": {"corpora": {"MIR-1K/train/full": "3 tracks"}}}
+    save_checkpoint(folder, tiny_joint(), separation="unet", pitch="salience-cnn", metadata=metadata)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def files(tmp_path: Path, hub_server: HubServer) -> dict[str, bytes]:
+    files = checkpoint(tmp_path / "saved", licence="CC0\x1b[31m\nby us")
+    hub_server.add_repo(NAME, files)
+    return files
+
+
+def fetch(name: str = NAME, *, repin: bool = False) -> Pulled:
+    return pull(plan_pull(name, repin=repin))
+
+
+def test_a_repository_is_a_model_from_then_on(
+    hub_server: HubServer, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    with pytest.raises(HubError, match="the repository of that name is not here"):
+        find_parts(NAME)
+    commit = hub_server.repos[NAME].branches["main"]
+    pinned = fetch().pinned
+    assert {pin.commit for pin in pinned.values()} == {commit} and list(read_pins()) == sorted(pinned)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert find_checkpoint(NAME).name == commit
+    joint, info = load_joint(NAME)
+    assert info.metadata["licence"].startswith("CC0") and joint.target == "vocals"
+    assert plan_pull(NAME).files == () and fetched_repositories() == [NAME]
+
+
+def test_a_branch_that_moves_does_not_move_the_model(
+    hub_server: HubServer, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    fetch()
+    new = hub_server.repos[NAME].commit(checkpoint(tmp_path / "new", licence="new"))
+    assert load_joint(NAME)[1].metadata["licence"].startswith("CC0") and plan_pull(NAME).files == ()
+    fetch(repin=True)
+    assert find_checkpoint(NAME).name == new and load_joint(NAME)[1].metadata["licence"] == "new"
+
+
+def test_a_revision_is_a_model_of_its_own(hub_server: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
+    old = hub_server.repos[NAME].branches["main"]
+    hub_server.repos[NAME].commit(checkpoint(tmp_path / "new", licence="new"))
+    fetch(f"{NAME}@{old}")
+    assert find_checkpoint(f"{NAME}@{old}").name == old
+    with pytest.raises(HubError, match="is not here"):
+        find_checkpoint(NAME)
+
+
+def test_a_flipped_byte_is_found_and_mended(hub_server: HubServer, files: dict[str, bytes]) -> None:
+    fetch()
+    path = find_checkpoint(NAME) / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.resolve().write_bytes(content)
+    error = check_model(NAME).error
+    assert error is not None and "damaged or replaced" in error.message
+    assert error.hint == f"majl models pull {NAME} fetches it again"
+    fetch()
+    assert check_model(NAME).error is None
+
+
+def test_an_entry_of_the_registry_comes_from_its_commit(
+    hub_server: HubServer, files: dict[str, bytes], home: Path
+) -> None:
+    weights = files["model.safetensors"]
+    commit = hub_server.repos[NAME].branches["main"]
+    source = {"repo": NAME, "revision": commit, "file": "model.safetensors", "bytes": len(weights)}
+    source["sha256"] = hashlib.sha256(weights).hexdigest()
+    fields = ", ".join(f"{name} = {json.dumps(value)}" for name, value in source.items())
+    table = f'task = "pitch"\ntitle = "t"\narchitecture = "crepe"\nsample_rate = 16000\nsources = [{{ {fields} }}]'
+    write_registry(home, short=table)
+    hub_server.repos[NAME].commit({"model.safetensors": b"other"})
+    assert fetch("short").pinned == {}
+    assert find_parts("short").pitch.files[0].read_bytes() == weights
