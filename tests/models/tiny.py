@@ -33,6 +33,24 @@ SEPARATION: dict[str, dict[str, dict[str, Any]]] = {
             "segment": 1.0,
         },
     },
+    "resunet-decouple-plus": {
+        "16 kHz mono": {
+            "sample_rate": 16000,
+            "channels": 1,
+            "n_fft": 256,
+            "hop_length": 64,
+            "width": 2,
+            "segment": 1.0,
+        },
+        "44.1 kHz stereo, subbands": {
+            "stems": ("vocals", "accompaniment"),
+            "n_fft": 512,
+            "hop_length": 128,
+            "subbands": 4,
+            "width": 2,
+            "segment": 1.0,
+        },
+    },
 }
 PITCH: dict[str, dict[str, dict[str, Any]]] = {
     "salience-cnn": {"tiny": {"width": 8, "blocks": 1, "segment": 1.0}},
