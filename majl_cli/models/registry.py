@@ -14,6 +14,7 @@ from majl_cli.models.contracts import PitchModule, SeparationModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.crepe import Crepe, CrepeConfig
 from majl_cli.models.pitch.salience_cnn import SalienceCNN, SalienceCNNConfig
+from majl_cli.models.separation.open_unmix import OpenUnmix, OpenUnmixConfig
 from majl_cli.models.separation.resunet_decouple_plus import ResUNetDecouplePlus, ResUNetDecouplePlusConfig
 from majl_cli.models.separation.unet import UNet, UNetConfig
 
@@ -22,6 +23,7 @@ Entry = tuple[Callable[[Any], Any], type]
 separation_modules: dict[str, Entry] = {
     "unet": (UNet, UNetConfig),
     "resunet-decouple-plus": (ResUNetDecouplePlus, ResUNetDecouplePlusConfig),
+    "open-unmix": (OpenUnmix, OpenUnmixConfig),
 }
 pitch_modules: dict[str, Entry] = {"salience-cnn": (SalienceCNN, SalienceCNNConfig), "crepe": (Crepe, CrepeConfig)}
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import SeparationModule
+from majl_cli.models.separation.stft import inverse_stft, reflected_stft
 
 # Channels of the six encoder blocks, in multiples of ``width``; all but the last halve time, all halve frequency.
 _WIDTHS = (1, 2, 4, 8, 12, 12)
@@ -175,8 +176,8 @@ class ResUNetDecouplePlus(SeparationModule):
         self._features = torch.compile(self._features)  # type: ignore[method-assign]
 
     def forward(self, mixture: Tensor) -> Tensor:
-        batch, channels, samples = mixture.shape
-        spectrum = self._stft(mixture.float())
+        hop_length = self.config.hop_length
+        spectrum = reflected_stft(mixture, self.window, hop_length)
         # The floor keeps the gradient finite on silence.
         magnitude = (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-10).sqrt()
         mask, cosine, sine, added = self._outputs(magnitude).unbind(dim=3)
@@ -187,19 +188,7 @@ class ResUNetDecouplePlus(SeparationModule):
         gain = gain * (cosine.square() + sine.square()).clamp_min(1e-12).rsqrt()
         estimates = torch.complex(gain * cosine, gain * sine) * spectrum[:, None, ..., :-1]
         # The last bin takes no part.
-        estimates = functional.pad(estimates, (0, 1)).flatten(0, 2).transpose(1, 2)
-        config = self.config
-        audio = torch.istft(estimates, config.n_fft, config.hop_length, window=self.window, length=samples)
-        return audio.view(batch, len(self.stems), channels, samples)
-
-    def _stft(self, mixture: Tensor) -> Tensor:
-        """(B, C, T) to (B, C, N, F); frame n is centred on n * hop."""
-        config = self.config
-        # A reflection needs more input than it gives.
-        missing = config.n_fft // 2 + 1 - mixture.shape[-1]
-        padded = functional.pad(mixture, (0, max(0, missing))).flatten(0, 1)
-        spectrum = torch.stft(padded, config.n_fft, config.hop_length, window=self.window, return_complex=True)
-        return spectrum.view(*mixture.shape[:2], *spectrum.shape[1:]).transpose(2, 3)
+        return inverse_stft(functional.pad(estimates, (0, 1)), self.window, hop_length, mixture.shape[-1])
 
     def _outputs(self, magnitude: Tensor) -> Tensor:
         """Magnitude (B, C, N, F) to what the network says of all bins but the last, (B, S, C, 4, N, F - 1)."""
