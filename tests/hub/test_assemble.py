@@ -20,6 +20,7 @@ from majl_cli.hub.assemble import load_joint
 from majl_cli.models.checkpoint import save_checkpoint
 from majl_cli.models.registry import build_pitch, build_separation
 from majl_cli.models.separation.unet import UNet
+from majl_cli.models.stems import StemNames
 
 STEMS = ("drums", "vocals")
 OPTIONS: dict[str, Any] = {**SEPARATION["unet"]["16 kHz mono"], "stems": list(STEMS)}
@@ -124,8 +125,9 @@ def test_terms_and_corpora_of_both_halves_stay_known(home: Path) -> None:
 
 def test_stems_and_target_are_known_before_anything_is_loaded(home: Path) -> None:
     parts = find_parts("stemmer")
-    assert (parts.separation.stems, parts.separation.target, parts.pitch.target) == (STEMS, "vocals", "vocals")
-    assert find_parts("majl-base").separation.stems == ("vocals",)
+    assert parts.separation.stems == StemNames(estimated=STEMS)
+    assert parts.pitch.stems.target == "vocals"
+    assert find_parts("majl-base").separation.stems == StemNames(estimated=("vocals",))
     assert find_parts("majl-base").is_whole and not parts.is_whole
 
 
