@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def load_joint(name: str = DEFAULT_MODEL) -> tuple[JointModel, CheckpointInfo]:
     parts = find_parts(name)
     if parts.is_whole:
         assert parts.separation.folder is not None
-        return load_checkpoint(parts.separation.folder)
+        joint, info = load_checkpoint(parts.separation.folder)
+        return joint, replace(info, name=parts.name)
     return _join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,9 @@ def _entry_card(entry: Entry) -> Card:
 def _checkpoint_card(name: str, folder: Path) -> Card:
     terms = repository_terms(name, folder)
     config = read_config(folder)
-    sources = None if folder.is_relative_to(Path.cwd()) else repository_sources(name)
-    paths: list[Path | None] = [folder / CONFIG_FILE, folder / WEIGHTS_FILE]
-    files = tuple(_folder_file(path) for path in paths if path) if sources is None else _files(sources, paths)
+    paths = [folder / CONFIG_FILE, folder / WEIGHTS_FILE]
+    sources = None if Path(name).expanduser().is_dir() else repository_sources(name)
+    files = tuple(map(_folder_file, paths)) if sources is None else _files(sources, paths)
     words, _, rest = terms.licence.partition(": ")
     return Card(
         name=name,
@@ -119,7 +120,7 @@ def _checkpoint_card(name: str, folder: Path) -> Card:
     )
 
 
-def _files(sources: tuple[Source, ...], paths: list[Path | None]) -> tuple[CardFile, ...]:
+def _files(sources: tuple[Source, ...], paths: Sequence[Path | None]) -> tuple[CardFile, ...]:
     pins = read_pins()
     files = []
     for source, path in zip(sources, paths, strict=True):

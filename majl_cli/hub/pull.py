@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,11 @@ def plan_pull(name: str, *, repin: bool = False) -> Plan:
         return _plan(entry_terms(entry), entry.sources, repin=repin)
     sources = repository_sources(name)
     if sources is None:
-        raise UsageError(f"no model {name!r} to fetch", "see majl models list, or name a repository as owner/repo")
+        if "+" in name:
+            raise UsageError(f"{name} is two models", f"name each: majl models pull {name.replace('+', ' ')}")
+        near = difflib.get_close_matches(name, known, n=1)
+        others = "see majl models list, or name a repository as owner/repo"
+        raise UsageError(f"no model {name!r} to fetch", f"did you mean {near[0]}?" if near else others)
     pin = _wanted_pin(sources[0], repin)
     config = _here(sources[0], pin)
     if config is None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from file_server import FileServer, write_registry
 
-from majl_cli.errors import HubError, MajlError
+from majl_cli.errors import HubError, UsageError
 from majl_cli.hub import download
 from majl_cli.hub.pins import read_pins
 from majl_cli.hub.pull import Pulled, plan_pull, pull
@@ -242,8 +242,15 @@ def test_damaged_pins_are_said(server: FileServer, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, message", [("majl-base", "came with majl"), ("a b", "no model 'a b'"), ("spleeter", "no model 'spleeter'")]
+    "name, message, hint",
+    [
+        ("majl-base", "came with majl", "--model majl-base"),
+        ("htdemux", "no model 'htdemux'", "did you mean htdemucs"),
+        ("umxl+rmvpe", "umxl.rmvpe is two models", "majl models pull umxl rmvpe"),
+        ("spleeter", "no model 'spleeter'", "majl models list"),
+    ],
 )
-def test_what_cannot_be_fetched_is_said(home: Path, name: str, message: str) -> None:
-    with pytest.raises(MajlError, match=message):
+def test_what_cannot_be_fetched_is_said(home: Path, name: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
         plan_pull(name)
+    assert hint in refused.value.hint

@@ -89,3 +89,9 @@ def test_a_wrong_entry_is_refused(home: Path, old: str, new: str, message: str) 
     (home / "models.toml").write_text(text.replace(old, new))
     with pytest.raises(ConfigError, match=message):
         entries()
+
+
+def test_the_entry_of_the_user_guide_is_understood(home: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "user-guide.md").read_text(encoding="utf-8")
+    (home / "models.toml").write_text(guide.partition("```toml\n")[2].partition("```")[0])
+    assert entries()["my-roformer"].options == {"depth": 12}

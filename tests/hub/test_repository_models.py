@@ -59,7 +59,7 @@ def test_a_repository_is_a_model_from_then_on(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert find_checkpoint(NAME).name == commit
     joint, info = load_joint(NAME)
-    assert info.metadata["licence"].startswith("CC0") and joint.target == "vocals"
+    assert info.name == NAME and info.metadata["licence"].startswith("CC0") and joint.target == "vocals"
     assert plan_pull(NAME).files == () and fetched_repositories() == [NAME]
 
 
