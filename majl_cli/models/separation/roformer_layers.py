@@ -34,7 +34,7 @@ class RoformerConfig:
 
     ``dim`` features per band and frame; ``depth`` pairs of a transformer along time and one along bands, with
     ``heads`` of ``dim_head`` features and a hidden layer of ``ff_mult`` * dim; the mask networks' hidden layers have
-    ``mlp_expansion`` * dim features. ``n_fft`` is the window's length too.
+    ``mlp_expansion`` * dim features. ``n_fft`` is the window's length too. ``dropout`` is for training only.
     """
 
     sample_rate: int = 44100
@@ -63,10 +63,15 @@ class RoformerConfig:
         return self.n_fft // 2 + 1
 
 
+def rotary_frequencies(dim_head: int, device: torch.device) -> Tensor:
+    """(dim_head / 2,): radians per position, as in Su et al. (RoFormer, arXiv 2104.09864)."""
+    return 1.0 / ROTARY_BASE ** (torch.arange(0, dim_head, 2, device=device).float() / dim_head)
+
+
 def rotary_table(length: int, dim_head: int, device: torch.device) -> Tensor:
-    """(L, 1, dim_head / 2) complex: the rotations of Su et al. (RoFormer, arXiv 2104.09864) at positions 0 to L - 1."""
-    exponents = torch.arange(0, dim_head, 2, device=device).float() / dim_head
-    angles = torch.outer(torch.arange(length, device=device).float(), 1.0 / ROTARY_BASE**exponents)
+    """(L, 1, dim_head / 2) complex: the rotations at positions 0 to L - 1."""
+    positions = torch.arange(length, device=device).float()
+    angles = torch.outer(positions, rotary_frequencies(dim_head, device))
     return torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
 
 
@@ -192,9 +197,11 @@ class MaskEstimator(nn.Module):
 
 
 class BandRoformer(SeparationModule):
-    """(B, C, T) to (B, S, C, T). Silence in gives silence out; edges are mirrored, up to half a window is zero-padded.
+    """(B, C, T) to (B, S, C, T). Silence in gives silence out; edges are mirrored.
 
-    A child says how bins are gathered into bands and how the bands' masks are spread over the bins again.
+    An input of half a window or less is zero-padded to a window. The bin at 0 Hz is masked like every other; later
+    versions of the reference may silence it instead. A child says how bins are gathered into bands and how the bands'
+    masks are spread over the bins again.
     """
 
     window: Tensor
@@ -246,14 +253,14 @@ class BandRoformer(SeparationModule):
 
     def convert_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Without the rotary frequencies, which the reference repeats in every layer; others than ours are kept."""
-        exponents = torch.arange(0, self.config.dim_head, 2).float() / self.config.dim_head
-        frequencies = 1.0 / ROTARY_BASE**exponents
+        frequencies = rotary_frequencies(self.config.dim_head, torch.device("cpu"))
 
-        def known(name: str, tensor: Tensor) -> bool:
-            same = name.endswith(".rotary_embed.freqs") and tensor.shape == frequencies.shape
-            return same and torch.allclose(tensor.float().cpu(), frequencies, rtol=1e-2, atol=1e-4)
+        def ours(name: str, tensor: Tensor) -> bool:
+            if not name.endswith(".rotary_embed.freqs") or tensor.shape != frequencies.shape:
+                return False
+            return torch.allclose(tensor.float().cpu(), frequencies, rtol=1e-2, atol=0.0)  # files in bfloat16 too
 
-        return {name: tensor for name, tensor in weights.items() if not known(name, tensor)}
+        return {name: tensor for name, tensor in weights.items() if not ours(name, tensor)}
 
     def _transform(self, x: Tensor) -> Tensor:
         """(B, N, K, D) to the same."""
