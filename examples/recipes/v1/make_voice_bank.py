@@ -25,16 +25,16 @@ ENGLISH = (
     " fall run free more now why say tell come down high low new old moon sun star world wind sea road song hand face"
     " breathe leave live give cry fly shine smile kiss blame game name change strange young tongue been shoes choose"
     " lost found cold bold hope rope sleep deep sweet street black back hard dark last fast long wrong oh ah la na hey"
-).split()
+)
 ROMANCE = (
     "la le li lo lu ma me mi mo mu na ne ni no nu sa se si so su ta te ti to tu ra re ri ro ru da de di do du pa pe pi"
     " po pu ca chi co fa fe fi fo va vi ve ba be bi bo ga go gia sole mar luz sol amor ojos che qui tra fra pri cla"
-).split()
+)
 CHINESE = (
     "wo3 ni3 ta1 ai4 xin1 tian1 kong1 meng4 feng1 yu3 hua1 yue4 liang4 xing1 hai3 shan1 lu4 jia1 shui3 huo3 ye4 ri4"
     " nian2 shi2 sheng1 ge1 chang4 qing2 ren2 xiang3 kan4 ting1 shuo1 zou3 lai2 qu4 hao3 bu4 yao4 neng2 gei3 zai4 ma1"
     " la1 na4 da4 xiao3 chun1 qiu1 dong1 ku1 xiao4 lei4 yan3 shou3 mei3 mian4"
-).split()
+)
 FLITE = ("slt", "rms", "awb", "kal16")
 ESPEAK = {
     "en-us+f1": ENGLISH, "en-us+f4": ENGLISH, "en-us+m3": ENGLISH, "en-gb+m7": ENGLISH, "en-us+steph": ENGLISH,
@@ -55,10 +55,10 @@ def spoken(command: list[str]) -> tuple[NDArray[np.float32], int]:
     return audio[max(0, loud[0] - edge) : loud[-1] + edge], rate
 
 
-def record(folder: Path, speaker: str, words: list[str], program: str) -> list[dict[str, str]]:
+def record(folder: Path, speaker: str, words: str, program: str) -> list[dict[str, str]]:
     """Write ``speaker``.ogg; the rows of its words."""
     parts, rows, now = [], [], 0.0
-    for word in dict.fromkeys(words):
+    for word in dict.fromkeys(words.split()):
         if program == "flite":
             path = folder / "word.wav"
             subprocess.run(

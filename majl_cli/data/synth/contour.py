@@ -46,7 +46,7 @@ def sung_notes(
     notes: Sequence[tuple[float, float, float]], frames: int, manner: Manner, generator: np.random.Generator
 ) -> Floats:
     """Cents of notes (start and end in s, cents) over all frames; rests hold what is around them."""
-    times = np.arange(frames) * FRAME_SECONDS
+    times: Floats = np.arange(frames, dtype=np.float64) * FRAME_SECONDS
     targets = np.full(frames, notes[0][2], dtype=np.float64)
     extra = np.zeros(frames)
     previous_end = -1.0
@@ -96,7 +96,7 @@ def recontoured(f0: Floats, generator: np.random.Generator) -> Floats:
     for start, end in note_runs(f0):
         if moves:
             steps[start:] = 100.0 * generator.integers(-5, 6)
-        times = np.arange(end - start) * FRAME_SECONDS
+        times: Floats = np.arange(end - start, dtype=np.float64) * FRAME_SECONDS
         if generator.random() < 0.6:
             added[start:end] = vibrato(times, times[-1] + FRAME_SECONDS, manner, generator)
     contour = smooth + generator.uniform(0.0, 1.5) * (cents - smooth) + smoothed(steps, manner.glide) + added
@@ -108,7 +108,7 @@ def recontoured(f0: Floats, generator: np.random.Generator) -> Floats:
 def note_runs(f0: Floats) -> list[tuple[int, int]]:
     """Runs of frames (start, end) that are voiced without a jump: about a note each."""
     cents = 1200.0 * np.log2(np.maximum(f0, 1.0))
-    breaks = np.flatnonzero((np.abs(np.diff(cents)) > JUMP_CENTS)) + 1
+    breaks = np.flatnonzero(np.abs(np.diff(cents)) > JUMP_CENTS) + 1
     edges = [0, *breaks.tolist(), len(f0)]
     runs = [(start, end) for start, end in zip(edges, edges[1:], strict=False) if f0[start] > 0]
     return [run for start, end in runs for run in _halves(cents, start, end)]

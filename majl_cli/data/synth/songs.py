@@ -114,7 +114,9 @@ def find_chords(notes: Sequence[Note]) -> tuple[Chord, ...]:
 
 
 def _notes(track: mido.MidiTrack, ticks_per_beat: int) -> list[Note]:
-    now, sounding, notes = 0, {}, []
+    now = 0
+    sounding: dict[int, tuple[int, int]] = {}
+    notes = []
     for message in track:
         now += message.time
         if message.type not in ("note_on", "note_off"):

@@ -34,13 +34,14 @@ from majl_cli.errors import DataError
 
 STREAM = 3
 RATE = 44100
+LONGEST_REST = 1.5  # seconds; a song's interludes are left out
 SOFT_NUCLEUS = 1.6  # natural logarithm of power below the word's loudest frame: the vowel ends there
 SungNote = tuple[float, float, float]  # start and end in s, cents above A4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A spoken word in a recording; times in seconds."""
+    """A spoken word in its speaker's recording; times in seconds."""
 
     path: Path
     start: float
@@ -84,7 +85,8 @@ def sing(
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, STREAM, index])))
     units = bank[str(generator.choice(sorted(bank)))]
     chosen = generator.choice(len(units), size=min(len(units), int(generator.integers(8, 20))), replace=False)
-    words = [_word(units[int(which)]) for which in chosen]
+    recording, rate = read_audio(units[0].path)
+    words = [_word(recording.mean(axis=1), rate, units[int(which)]) for which in chosen]
     length = generator.uniform(*seconds)
     notes = _draw_notes(songs[int(generator.integers(len(songs)))], length, generator)
     frames = round(length / FRAME_SECONDS)
@@ -119,9 +121,8 @@ def nucleus(voice: Voice) -> tuple[int, int]:
     return first, end
 
 
-def _word(unit: Unit) -> Word:
-    audio, rate = read_audio(unit.path)
-    voice = analyse(audio[round(unit.start * rate) : round(unit.end * rate)].mean(axis=1), rate)
+def _word(recording: Audio, rate: int, unit: Unit) -> Word:
+    voice = analyse(recording[round(unit.start * rate) : round(unit.end * rate)], rate)
     vowel, coda = nucleus(voice)
     return Word(voice=voice, vowel=vowel, coda=coda)
 
@@ -138,8 +139,12 @@ def _draw_notes(song: Song, length: float, generator: np.random.Generator) -> li
     tuning = generator.uniform(-50.0, 50.0)
     legato = generator.uniform(0.75, 1.0)
     notes: list[SungNote] = []
+    skipped = 0.0
     for note in melody:
-        start = 0.2 + (note.start - first) * beat
+        start = 0.2 + (note.start - first) * beat - skipped
+        if notes and start - notes[-1][1] > LONGEST_REST:
+            skipped += start - notes[-1][1] - LONGEST_REST
+            start = notes[-1][1] + LONGEST_REST
         end = min(start + max(0.08, note.length * beat * legato), length - 0.1)
         if notes and start < notes[-1][1]:
             notes[-1] = (notes[-1][0], max(start, notes[-1][0] + 0.05), notes[-1][2])
@@ -168,7 +173,7 @@ def _laid_out(words: Sequence[Word], notes: Sequence[SungNote], frames: int, gen
         places = np.concatenate((
             np.linspace(word.vowel - lead, word.vowel, lead, endpoint=False),
             _stretched(word, vowel, generator),
-            np.arange(word.coda, word.coda + tail),
+            np.arange(word.coda, word.coda + tail, dtype=np.float64),
         ))[: frames - onset + lead]  # fmt: skip
         part = at_places(word.voice, places)
         where = slice(onset - lead, onset - lead + len(places))
