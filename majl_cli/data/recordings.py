@@ -16,10 +16,10 @@ LABELS = {"mss-only": "mss", "vocals-only": "vocals", "accompaniment-only": "acc
 def read_recordings(root: Path) -> tuple[list[Track], set[str]]:
     """Every track below ``root`` that has stems, and the ids of those whose licence is clearly free.
 
-    MIR-1K lies in ``mir1k``, with its own layout. Mixtures without stems and lossless copies stay out.
+    MIR-1K, where there is a folder ``mir1k``, has its own layout. Mixtures without stems and lossless copies stay out.
     Raises DataError.
     """
-    tracks = list(corpora["mir-1k"](root / "mir1k"))
+    tracks = list(corpora["mir-1k"](root / "mir1k")) if (root / "mir1k").is_dir() else []
     free: set[str] = set()
     songs: dict[str, list[dict[str, str]]] = defaultdict(list)
     try:
