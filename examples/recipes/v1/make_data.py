@@ -35,6 +35,7 @@ from majl_cli.data.synth.sung import Unit, read_bank, sing
 from majl_cli.files import aside_path, write_text
 
 MIDI = "labels_only/pop909_midi_100.tar.gz"
+BANDWIDTHS = {"sodium": 12000.0, "potassium": 12000.0}  # songs whose voices were coded without highs
 ALL_VOICED = ("Turkish makam a cappella", "SSVD v2.0", "MIR-1K")  # one voice at a time
 
 
@@ -219,14 +220,15 @@ def _write_manifests(
 
 
 def with_files(track: Track, decoded: dict[Path, Job]) -> Track:
-    """The track with the decoded files that there are."""
+    """The track with the decoded files that there are, and its bandwidth."""
     stems = {
         name: replace(stem, path=decoded[stem.path].path)
         if stem.path in decoded and decoded[stem.path].path.exists()
         else stem
         for name, stem in track.stems.items()
     }
-    return replace(track, stems=stems)
+    limits = [limit for song, limit in BANDWIDTHS.items() if track.id.endswith(f"_{song}")]
+    return replace(track, stems=stems, bandwidth=limits[0] if limits else track.bandwidth)
 
 
 if __name__ == "__main__":

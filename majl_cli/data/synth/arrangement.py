@@ -9,6 +9,7 @@ import numpy as np
 
 from majl_cli.data.synth import instruments
 from majl_cli.data.synth.drums import draw_drums
+from majl_cli.data.synth.playing import draw_feel, played, with_rests
 from majl_cli.data.synth.songs import BEATS_PER_BAR, CHORD_BEATS, Chord, Note, Song
 from majl_cli.data.synth.soundfont import Bend, Part
 
@@ -46,9 +47,9 @@ def arrange(song: Song, seconds: float, generator: np.random.Generator) -> Arran
         kit, notes = draw_drums(bars, generator)
         parts.append(Part(role="drums", program=kit, notes=notes, drums=True, gain_db=generator.uniform(-5.0, 5.0),
                           room=generator.uniform(0.0, 0.4)))  # fmt: skip
-    parts = [_with_rests(part, bars, generator) for part in parts]
-    feel = _draw_feel(generator)
-    parts = [replace(part, notes=[_played(note, feel, generator) for note in part.notes]) for part in parts]
+    parts = [with_rests(part, bars, generator) for part in parts]
+    feel = draw_feel(generator)
+    parts = [replace(part, notes=[played(note, feel, generator) for note in part.notes]) for part in parts]
     return Arrangement(parts=tuple(part for part in parts if part.notes), seconds_per_beat=seconds_per_beat)
 
 
@@ -237,40 +238,3 @@ def _merged(chords: Chords) -> list[tuple[Chord, float]]:
 def _raised(notes: Sequence[Note], generator: np.random.Generator) -> list[Note]:
     octaves = 12 * int(generator.choice([-1, 0, 0, 0, 1]))
     return [replace(note, pitch=int(np.clip(note.pitch + octaves, 36, 100))) for note in notes]
-
-
-def _with_rests(part: Part, bars: int, generator: np.random.Generator) -> Part:
-    """The part, resting for some phrases of four bars: arrangements build up and thin out."""
-    phrases = -(-bars // 4)
-    plays = generator.random(phrases) < 0.82
-    if not plays.any():
-        plays[:] = True
-    return replace(part, notes=[n for n in part.notes if plays[min(int(n.start) // (4 * BEATS_PER_BAR), phrases - 1)]])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Feel:
-    """``swing``: how much of a beat (or half a beat) later its second half begins; ``loose`` in beats."""
-
-    swing: float
-    grid: float
-    loose: float
-    velocity: float
-
-
-def _draw_feel(generator: np.random.Generator) -> _Feel:
-    swings = generator.random() < 0.25
-    return _Feel(
-        swing=generator.uniform(0.05, 0.17) if swings else 0.0,
-        grid=float(generator.choice([1.0, 0.5])),
-        loose=generator.uniform(0.0, 0.02),
-        velocity=generator.uniform(2.0, 12.0),
-    )
-
-
-def _played(note: Note, feel: _Feel, generator: np.random.Generator) -> Note:
-    """The note as someone plays it: swung, a little early or late, softer or louder."""
-    place = note.start / feel.grid % 1.0
-    late = feel.swing * feel.grid * (1.0 - abs(2.0 * place - 1.0))  # most at the grid's middle, none on its lines
-    start = max(0.0, note.start + late + generator.normal(0.0, feel.loose))
-    return replace(note, start=start, velocity=int(np.clip(generator.normal(note.velocity, feel.velocity), 10, 127)))
