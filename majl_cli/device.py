@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 CUDA_BATCH = 8  # a CPU gains nothing by it, and holds more
+PROBE_TURNS, SLOW_SECONDS = 5, 0.5
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -66,7 +67,7 @@ def make_runtime(
     """Choose and prepare: sets torch's thread count, moves ``joint`` to the device.
 
     ``precision="auto"``: float16 on CUDA; on a CPU the faster of float32 and bfloat16, measured on ``joint``
-    (CPUs without bfloat16 instructions emulate it slowly); float32 otherwise. Raises DeviceError.
+    (float32 where there are no instructions for bfloat16); float32 otherwise. Raises DeviceError.
     """
     import torch
 
@@ -101,16 +102,24 @@ def usable_cores() -> int:
 def _faster_precision(joint: Any, device: torch.device, threads: int) -> str:
     import torch
 
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "float32"
     excerpt = torch.zeros(1, joint.separation.channels, joint.separation.sample_rate)
     times: dict[str, float] = {}
     # In turns, and the best of each: whatever else runs on the machine only ever makes a run slower.
-    for turn in range(5):
+    for turn in range(PROBE_TURNS):
         for precision in ("float32", "bfloat16"):
             runtime = Runtime(device=device, precision=precision, threads=threads)
-            with torch.inference_mode(), runtime.autocast():
-                seconds = _timed(joint.separation, excerpt)
-            if turn:  # the first is warming up
-                times[precision] = min(seconds, times.get(precision, seconds))
+            try:
+                with torch.inference_mode(), runtime.autocast():
+                    seconds = _timed(joint.separation, excerpt)
+            except RuntimeError:
+                if precision == "float32":
+                    raise
+                return "float32"  # not every layer can
+            times[precision] = seconds if turn == 1 else min(seconds, times.get(precision, seconds))
+        if turn == 0 and max(times.values()) > SLOW_SECONDS:
+            break  # warming up does not matter to such a network, and each further turn would
     return min(times, key=lambda name: times[name])
 
 

@@ -49,8 +49,15 @@ def test_threads_are_set_and_default_to_the_usable_cores() -> None:
     assert make_runtime("cpu").threads == torch.get_num_threads() == usable_cores()
 
 
+@pytest.fixture
+def bfloat16_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+
+
 @pytest.mark.parametrize("faster", ["float32", "bfloat16"])
-def test_auto_precision_on_a_cpu_is_the_faster_one(monkeypatch: pytest.MonkeyPatch, faster: str) -> None:
+def test_auto_precision_on_a_cpu_is_the_faster_one(
+    bfloat16_there: None, monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
     seen: list[str] = []
 
     def timed(module: object, excerpt: torch.Tensor) -> float:
@@ -58,15 +65,49 @@ def test_auto_precision_on_a_cpu_is_the_faster_one(monkeypatch: pytest.MonkeyPat
         seen.append(precision)
         return 0.1 if precision == faster else 0.2
 
-    class Joint(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.separation = torch.nn.Identity()
-            self.separation.channels, self.separation.sample_rate = 2, 100  # type: ignore[assignment]
+    monkeypatch.setattr(device_module, "_timed", timed)
+    assert make_runtime("cpu", joint=Probed(torch.nn.Identity())).precision == faster
+    assert set(seen) == {"float32", "bfloat16"}
+
+
+class Probed(torch.nn.Module):
+    """A joint model of which only the separation module is there."""
+
+    def __init__(self, separation: torch.nn.Module) -> None:
+        super().__init__()
+        self.separation = separation
+        self.separation.channels, self.separation.sample_rate = 2, 100  # type: ignore[assignment]
+
+
+class FloatOnly(torch.nn.Identity):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor")
+        return x
+
+
+def test_a_module_that_cannot_compute_in_bfloat16_gets_float32(bfloat16_there: None) -> None:
+    assert make_runtime("cpu", joint=Probed(FloatOnly())).precision == "float32"
+
+
+def test_without_instructions_for_bfloat16_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(device_module, "_timed", lambda module, excerpt: pytest.fail("measured"))
+    assert make_runtime("cpu", joint=Probed(torch.nn.Identity())).precision == "float32"
+
+
+def test_a_slow_module_is_measured_once_in_each_precision(
+    bfloat16_there: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[bool] = []
+
+    def timed(module: object, excerpt: torch.Tensor) -> float:
+        runs.append(torch.is_autocast_enabled("cpu"))
+        return 20.0 if runs[-1] else 60.0
 
     monkeypatch.setattr(device_module, "_timed", timed)
-    assert make_runtime("cpu", joint=Joint()).precision == faster
-    assert set(seen) == {"float32", "bfloat16"}
+    assert make_runtime("cpu", joint=Probed(torch.nn.Identity())).precision == "bfloat16"
+    assert runs == [False, True]
 
 
 def test_autocast_changes_nothing_for_float32() -> None:

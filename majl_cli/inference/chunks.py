@@ -67,7 +67,8 @@ class ChunkPlan:
 def plan_chunks(module: SeparationModule | PitchModule, *, overlap: float | None = None, unit: int = 1) -> ChunkPlan:
     """The plan for a module, in samples at its rate; the margin is a multiple of ``unit``.
 
-    Chunks last ``module.segment``, or twice what the context makes them share if that is longer. Neighbours share
+    Chunks last ``module.segment``, up to a whole number of strides, or twice what the context makes them share if that
+    is longer. Neighbours share
     twice the context, or the fraction ``overlap`` of a chunk if that is more (default: 0.25 for a module whose
     context is the whole input, else 0). Raises UsageError for an overlap outside [0, 1).
     """
@@ -195,7 +196,8 @@ def run_module(module: Callable[[Tensor], Tensor], batch: Block, runtime: Runtim
     """``module(batch)`` on the runtime's device and precision, as float32 on the CPU.
 
     What overflows in reduced precision is computed again in float32; what does not fit into the device's memory, in two
-    halves. Raises CheckpointError if it is not finite even then, DeviceError if a single item does not fit.
+    halves. Raises CheckpointError if it is not finite even then, DeviceError if a single item does not fit or the
+    module cannot compute in that precision.
     """
     audio = torch.from_numpy(np.array(batch, dtype=np.float32, order="C"))
     try:
@@ -210,6 +212,11 @@ def run_module(module: Callable[[Tensor], Tensor], batch: Block, runtime: Runtim
         if len(batch) == 1:
             raise DeviceError(f"{runtime.device} has not enough free memory", "use the CPU (--device cpu)") from error
         estimate = None
+    except RuntimeError as error:
+        if runtime.precision == "float32":
+            raise
+        message = f"the model cannot compute in {runtime.precision}: {str(error).splitlines()[0]}"
+        raise DeviceError(message, "use --precision float32") from error
     if estimate is None:
         half = len(batch) // 2
         return np.concatenate([run_module(module, part, runtime) for part in (batch[:half], batch[half:])])

@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from majl_cli.convert import REFERENCE_HZ, PitchGrid
 
+USUAL_CENTS_PER_BIN = 20.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -78,9 +80,13 @@ def pitch_targets(f0: Tensor, grid: PitchGrid, sigma_cents: float) -> Tensor:
 
 
 def pitch_loss(logits: Tensor, f0: Tensor, grid: PitchGrid, sigma_cents: float = 25.0) -> Tensor:
-    """Binary cross-entropy summed over the bins of each frame: (B, N, K) and (B, N) Hz to (B, N)."""
+    """Binary cross-entropy summed over the bins of each frame: (B, N, K) and (B, N) Hz to (B, N).
+
+    As if bins lay 20 cents apart: a finer grid has more bins under the same target, and must not weigh more.
+    """
     targets = pitch_targets(f0, grid, sigma_cents)
-    return functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(dim=-1)
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").sum(dim=-1)
+    return loss * (grid.cents_per_bin / USUAL_CENTS_PER_BIN)
 
 
 def weighted_sum(values: Tensor, known: Tensor, weights: Tensor | float = 1.0) -> Tensor:

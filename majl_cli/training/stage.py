@@ -31,7 +31,7 @@ from majl_cli.files import locked
 from majl_cli.inference.session import Model
 from majl_cli.models.checkpoint import CheckpointInfo, save_checkpoint
 from majl_cli.models.joint import JointModel
-from majl_cli.models.registry import build_pitch, build_separation, describe_module
+from majl_cli.models.registry import build_pitch, build_separation, describe_module, separation_modules
 from majl_cli.training.distributed import gather, share_batch_norms
 from majl_cli.training.dwhs import Gather, Weighting, WeightingConfig, alone
 from majl_cli.training.dwm import DynamicWeights
@@ -93,16 +93,23 @@ class Stage:
 
     def _build_joint(self) -> JointModel:
         model = self.config.model
-        separation = build_separation(model.separation, model.separation_options)
+        separation = build_separation(model.separation, self._separation_options())
         pitch = build_pitch(model.pitch, model.pitch_options)
         for name, module in ((model.separation, separation), (model.pitch, pitch)):
             describe_module(name, module)  # what could not be saved later is refused now
-        if separation.stems != (model.target,):
+        if tuple(separation.stems) != (model.target,):
             raise ConfigError(
                 f"the separation module estimates {', '.join(separation.stems)}, the target is {model.target}",
                 "set model.separation_options.stems to the target alone: nothing else is trained",
             )
         return JointModel(separation, pitch, target=model.target, detach_pitch=model.cascade == "detached")
+
+    def _separation_options(self) -> dict[str, Any]:
+        """As configured; a registered module that would estimate other stems too is told to estimate the target."""
+        model = self.config.model
+        named = model.separation_options.keys()
+        takes_stems = model.separation in separation_modules and "stems" not in named
+        return {**model.separation_options, **({"stems": [model.target]} if takes_stems else {})}
 
     def _make_dataset(self, buckets: Mapping[str, float]) -> SegmentDataset:
         config, separation, pitch = self.config, self.joint.separation, self.joint.pitch

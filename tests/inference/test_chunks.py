@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -212,3 +213,15 @@ def test_batches_hold_neighbours_of_one_length_and_wait_for_no_more_than_they_ne
         seen += batch
         assert taken == len(seen) or taken == len(seen) + 1 == len(chunks)
     assert [id(chunk) for chunk in seen] == [id(chunk) for chunk in chunks]
+
+
+def test_a_module_that_cannot_compute_in_reduced_precision_is_no_traceback() -> None:
+    def module(audio: torch.Tensor) -> torch.Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive\nmore")
+        return audio
+
+    batch = np.ones((1, 2, 8), np.float32)
+    assert run_module(module, batch, RUNTIME).shape == (1, 2, 8)
+    with pytest.raises(DeviceError, match="cannot compute in bfloat16: could not create a primitive\n"):
+        run_module(module, batch, dataclasses.replace(RUNTIME, precision="bfloat16"))

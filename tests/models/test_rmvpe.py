@@ -206,3 +206,12 @@ def test_bfloat16_stays_near_float32() -> None:
             rounded = module(signal(8000, 16000))
     assert rounded.dtype == torch.float32
     assert (exact - rounded).abs().max() < 0.05
+
+
+def test_no_logit_is_dropped_in_training() -> None:
+    torch.manual_seed(0)
+    module = build_pitch("rmvpe", {**PITCH["rmvpe"]["tiny"], "dropout": 0.5}).train()
+    audio = 0.1 * torch.randn(2, 16000)
+    logits = module(audio)
+    assert (logits != 0).all()
+    assert not torch.equal(logits, module(audio))  # what leads to them is

@@ -134,3 +134,11 @@ def test_weighted_sum_masks_before_it_weights() -> None:
     assert weighted_sum(values, known) == 4.0
     assert weighted_sum(values, known, torch.tensor([1.0, 1.0, 3.0])) == 10.0
     assert weighted_sum(values, torch.zeros(3)) == 0.0
+
+
+def test_a_finer_grid_weighs_no_more() -> None:
+    usual = PitchGrid()
+    fine = PitchGrid(bins=4 * usual.bins, cents_per_bin=5.0, first_frequency=usual.first_frequency)
+    f0 = torch.full((1, 1), 440.0)
+    losses = [float(pitch_loss(torch.full((1, 1, grid.bins), -3.0), f0, grid)) for grid in (usual, fine)]
+    assert abs(losses[1] / losses[0] - 1) < 0.01

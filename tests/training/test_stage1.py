@@ -332,3 +332,9 @@ def test_a_run_folder_is_trained_in_by_one_process_at_a_time(corpus: Path, tmp_p
         stage(corpus, tmp_path / "run", "loop.steps=1").train()
     stage(corpus, tmp_path / "run", "loop.steps=1").train()
     assert not left.exists()
+
+
+def test_a_module_of_many_stems_is_told_to_estimate_the_target(corpus: Path, tmp_path: Path) -> None:
+    options = "model.separation_options={hidden=8, layers=1, n_fft=512, hop_length=128}"
+    first = stage(corpus, tmp_path / "run", "model.separation=open-unmix", options)
+    assert tuple(first.joint.separation.stems) == ("vocals",)

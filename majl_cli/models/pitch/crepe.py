@@ -70,10 +70,10 @@ class Crepe(PitchModule):
             self.add_module(f"conv{i}", nn.Conv2d(channels[i - 1], channels[i], (kernel, 1), stride))
             self.add_module(f"conv{i}_BN", nn.BatchNorm2d(channels[i], eps=0.0010000000474974513, momentum=0.01))
         self.classifier = nn.Linear(4 * channels[-1], self.grid.bins)
+        nn.init.constant_(self.classifier.bias, -4.5)  # salience is sparse: see SalienceCNN
 
     def forward(self, audio: Tensor) -> Tensor:
         half = FRAME_LENGTH // 2
-        # A last hop of padding so that frame N - 1 is complete whatever the remainder of T / hop.
         padded = functional.pad(audio.float(), (half, half))
         frames = padded.unfold(-1, FRAME_LENGTH, self.hop_length)
         batch, count, _ = frames.shape

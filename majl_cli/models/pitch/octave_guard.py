@@ -17,7 +17,8 @@ from majl_cli.convert import PitchGrid
 class OctaveGuard:
     """Finds frames whose octave was dropped, by asking again about the same audio an octave lower.
 
-    Only frames that are voiced and found within ``lowest_hz`` and an octave below the grid's top are in doubt. If
+    Only frames whose salience reaches ``threshold`` (lower than any that frames are called voiced at: both answers must
+    agree in any case) and found within ``lowest_hz`` and an octave below the grid's top are in doubt. If
     f0 is what was found, an octave lower it is half of that. If it is twice what was found, an octave lower it is
     what was found, in the range where the network is right: then the salience belongs an octave higher.
     f0 above the grid's top (1975 Hz) stays out of reach. Cost: a second pass over examples (chunks) with a frame in
@@ -25,7 +26,7 @@ class OctaveGuard:
     """
 
     grid: PitchGrid
-    threshold: float
+    threshold: float = 0.1
     lowest_hz: float = 500.0
     tolerance_cents: float = 100.0
 

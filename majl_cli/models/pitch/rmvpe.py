@@ -240,15 +240,13 @@ class Rmvpe(PitchModule):
         self.context = None
         self.frame_unit = 2**config.levels
         self.stride = self.hop_length * self.frame_unit
-        self.guard = OctaveGuard(grid=self.grid, threshold=config.voicing_threshold)
+        self.guard = OctaveGuard(grid=self.grid)
         self.mel = LogMel(self.sample_rate, self.hop_length, config.mel_bands)
         self.unet = DeepUNet(config)
         self.cnn = nn.Conv2d(config.base_channels, 3, 3, padding=1)
-        self.fc = nn.Sequential(
-            BiGRU(3 * config.mel_bands, config.hidden),
-            nn.Linear(2 * config.hidden, self.grid.bins),
-            nn.Dropout(config.dropout),
-        )
+        head = nn.Linear(2 * config.hidden, self.grid.bins)
+        nn.init.constant_(head.bias, -4.5)  # salience is sparse: see SalienceCNN
+        self.fc = nn.Sequential(BiGRU(3 * config.mel_bands, config.hidden), head)
 
     def forward(self, audio: Tensor) -> Tensor:
         logits = self._logits(audio)
@@ -274,4 +272,8 @@ class Rmvpe(PitchModule):
         # Zero, not the log of silence: what the published weights were trained with.
         x = functional.pad(mel, (0, 0, 0, -frames % self.frame_unit)).unsqueeze(1)
         x = self.cnn(self.unet(x))
-        return self.fc(x.transpose(1, 2).flatten(2)).float()[:, :frames]
+        gru, head = self.fc
+        # The reference drops logits instead, which makes a quarter of a training frame's saliences 0.5: DWHS could not
+        # compare them.
+        x = functional.dropout(gru(x.transpose(1, 2).flatten(2)), self.config.dropout, self.training)
+        return head(x).float()[:, :frames]
