@@ -29,11 +29,12 @@ WEIGHTS = random.Random(0).randbytes(2 * MEGABYTE + MEGABYTE // 2)
 OTHER_WEIGHTS = random.Random(1).randbytes(len(WEIGHTS))
 
 
-def config(licence: str = "CC BY-NC 4.0") -> bytes:
+def config(licence: str = "CC BY-NC 4.0", **changes: Any) -> bytes:
     """A checkpoint's config.json: nothing here loads its weights."""
     architecture = {"separation": {"name": "unet"}, "pitch": {"name": "crepe"}}
     metadata = {"licence": licence, "training": {"corpora": {"MIR-1K/train/full": "3 tracks, 0.01 h"}}}
-    return json.dumps({"format_version": 1, "architecture": architecture, "metadata": metadata}).encode()
+    whole = {"format_version": 1, "architecture": architecture, "sample_rate": 44100, "stems": ["vocals"]}
+    return json.dumps({**whole, "metadata": metadata, **changes}).encode()
 
 
 FILES = {"config.json": config(), "model.safetensors": WEIGHTS, "README.md": b"words"}
@@ -269,7 +270,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(hub: HubServer, monkey
     blobs = Path(constants.HF_HUB_CACHE) / "models--someone--singer" / "blobs"
     with monkeypatch.context() as context:
         context.setattr(download.shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": MEGABYTE}))
-        with pytest.raises(HubError, match="1 MB free, and 3 MB are to come"):
+        with pytest.raises(HubError, match="1,048,576 bytes free, and 2,621,440 bytes are to come"):
             pull(plan)
     full = Path("/dev/full")
     if full.exists():  # where the check before could not know
