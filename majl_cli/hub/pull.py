@@ -72,7 +72,8 @@ class Pulled:
 
 def plan_pull(name: str, *, repin: bool = False, note: Note | None = None) -> Plan:
     """What fetching ``name``, a short name or ``owner/repo[@revision]``, comes to. Servers are asked, and of a
-    repository the config.json, which states its terms, is read. ``note`` is told what is waited for. Raises MajlError."""
+    repository the config.json, which states its terms, is read. ``note`` is told what is waited for. Raises
+    MajlError."""
     if name in embedded_models():
         raise UsageError(f"{name} came with majl: there is nothing to fetch", f"use it: --model {name}")
     known = entries()
