@@ -13,7 +13,7 @@ from typing import Any
 class FileServer:
     """Use as a context manager. ``files`` by path; ``cuts``: how many bytes come of the next answers (None: all).
 
-    ``etags`` by path, where there are any; parts begin ``shift`` bytes further on than asked for.
+    ``etags`` by path, where there are any; parts lie ``shift`` (at most 0) bytes from those asked for.
     """
 
     def __init__(self) -> None:
@@ -62,13 +62,14 @@ class _Handler(BaseHTTPRequestHandler):
         etag = server.etags.get(self.path)
         match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
         if match and status == 200 and server.honours_range and self.headers.get("If-Range") in (None, etag):
-            start, size = int(match[1]) + server.shift, len(content)
-            status, content = (206, content[start:]) if start < size else (416, b"")
+            start, size = int(match[1]), len(content)
+            content = content[start + server.shift : size + server.shift]
+            status = 206 if start < size else 416
         self.send_response(status)
         if etag is not None:
             self.send_header("ETag", etag)
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.send_header("Content-Range", f"bytes {start + server.shift}-{size + server.shift - 1}/{size}")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         cut = server.cuts.pop(0) if server.cuts else None

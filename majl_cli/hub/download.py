@@ -262,7 +262,7 @@ def _what_is_wrong(path: Path, remote: Remote, sha256: str, said_by: str) -> str
         return f"{name}: its SHA-256 is {found}, but its name says {source.sha256_start}..."
     if not sha256 and expected and size != expected:
         return f"{name}: it has {size} bytes, where {expected} are expected"
-    if remote.etag and remote.etag not in (found, _git_name(path)):
+    if remote.etag and remote.etag != (found if is_digest(remote.etag) else _git_name(path)):
         return f"{name}: what came is not what the server names it: {remote.etag}"
     return ""
 

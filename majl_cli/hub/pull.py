@@ -147,9 +147,9 @@ def repository_terms(name: str, folder: Path) -> Terms:
         raise _not_of_majl(name, repr(error)) from error
     rate, stems = config.get("sample_rate"), config.get("stems")
     if type(rate) is not int or rate <= 0:
-        raise _not_of_majl(name, f"its sample_rate is {one_line(repr(rate))}")
+        raise _not_of_majl(name, f"its sample_rate is {one_line(repr(rate))[:80]}")
     if not (isinstance(stems, list) and stems and all(isinstance(stem, str) for stem in stems)):
-        raise _not_of_majl(name, f"its stems are {one_line(repr(stems))}")
+        raise _not_of_majl(name, f"its stems are {one_line(repr(stems))[:80]}")
     title = f"checkpoint of majl: {modules}"
     return Terms(name=name, title=one_line(title), licence=one_line(licence), data=one_line(corpora) or NOT_STATED)
 

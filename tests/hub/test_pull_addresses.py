@@ -204,7 +204,7 @@ def test_a_half_as_long_as_the_whole_that_no_digest_vouches_for_is_not_pinned(se
 
 
 def test_another_part_than_was_asked_for_is_not_added(server: FileServer, home: Path) -> None:
-    server.cuts, server.shift = [None, 1_500_000], 7
+    server.cuts, server.shift = [None, 1_500_000], -7
     assert fetch().files[0].read_bytes() == CONTENT
 
 
