@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,10 +49,18 @@ def write_errors_explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path, what: str = "at work", *, name: str = LOCK_FILE, wait: bool = False) -> Iterator[None]:
+def locked(
+    folder: Path,
+    what: str = "at work",
+    *,
+    name: str = LOCK_FILE,
+    wait: bool = False,
+    waiting: Callable[[], None] | None = None,
+) -> Iterator[None]:
     """Hold the lock ``name`` of ``folder``, which is made where it is missing; it ends with the block or the process.
 
-    ``wait`` for another process to release it, or raise MajlError saying ``what`` that one does. The lock file stays:
+    ``wait`` for another process to release it, once ``waiting`` is called, or raise MajlError saying ``what`` that one
+    does. The lock file stays:
     were it removed, two processes could hold two files of that name. Without locks (Windows, some network drives)
     nothing is held. Raises AudioError if the folder cannot be written to.
     """
@@ -69,7 +77,11 @@ def locked(folder: Path, what: str = "at work", *, name: str = LOCK_FILE, wait: 
         os.register_at_fork(after_in_child=release)  # a worker that outlives its parent must not hold the lock
     try:
         with write_errors_explained(path):
-            free = _lock(held[0], wait)
+            free = _lock(held[0], wait=False)
+            if not free and wait:
+                if waiting is not None:
+                    waiting()
+                free = _lock(held[0], wait=True)
         if not free:
             raise MajlError(f"another process is {what} here: {folder}", "wait for it, or use another folder")
         yield
@@ -77,7 +89,7 @@ def locked(folder: Path, what: str = "at work", *, name: str = LOCK_FILE, wait: 
         release()
 
 
-def _lock(descriptor: int, wait: bool) -> bool:
+def _lock(descriptor: int, *, wait: bool) -> bool:
     """False if another holds the lock; True also where there are no locks."""
     if sys.platform == "win32":
         return True

@@ -11,7 +11,10 @@ from typing import Any
 
 
 class FileServer:
-    """Use as a context manager. ``files`` by path; ``cuts``: how many bytes come of the next answers (None: all)."""
+    """Use as a context manager. ``files`` by path; ``cuts``: how many bytes come of the next answers (None: all).
+
+    ``etags`` by path, where there are any; parts lie ``shift`` (at most 0) bytes from those asked for.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -19,6 +22,8 @@ class FileServer:
         self.status: dict[str, int] = {}
         self.requests: list[tuple[str, str | None]] = []
         self.honours_range = True
+        self.etags: dict[str, str] = {}
+        self.shift = 0
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -54,11 +59,17 @@ class _Handler(BaseHTTPRequestHandler):
         content = server.files.get(self.path)
         status = server.status.get(self.path, 200 if content is not None else 404)
         content = content or b""
+        etag = server.etags.get(self.path)
         match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
-        if match and status == 200 and server.honours_range:
-            start = int(match[1])
-            status, content = (206, content[start:]) if start < len(content) else (416, b"")
+        if match and status == 200 and server.honours_range and self.headers.get("If-Range") in (None, etag):
+            start, size = int(match[1]), len(content)
+            content = content[start + server.shift : size + server.shift]
+            status = 206 if start < size else 416
         self.send_response(status)
+        if etag is not None:
+            self.send_header("ETag", etag)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start + server.shift}-{size + server.shift - 1}/{size}")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         cut = server.cuts.pop(0) if server.cuts else None

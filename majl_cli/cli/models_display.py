@@ -41,7 +41,7 @@ def info_lines(card: Card) -> Iterator[str]:
         "task": card.task,
         "stems": ", ".join(card.stems),
         "architecture": card.architecture,
-        "sample rate": f"{card.sample_rate} Hz",
+        "sample rate": f"{card.sample_rate} Hz" if card.sample_rate else "",
         "parameters": f"{card.parameters:,}".replace(",", " ") if card.parameters else "",
         "size": size_words(card.bytes),
         "here": card.here,

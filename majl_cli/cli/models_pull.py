@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from majl_cli.cli.console import Console
+from majl_cli.cli.console import Console, print_error
 from majl_cli.cli.options import JsonOption, QuietOption
-from majl_cli.errors import Cancelled, HubError, UsageError
+from majl_cli.errors import Cancelled, HubError, MajlError, UsageError
 
 if TYPE_CHECKING:
     from majl_cli.hub.pull import Plan, Pulled, PullProgress
@@ -34,29 +34,41 @@ def pull(
     Files are verified by digest; where nobody has published one, it is recorded on first use. What breaks off is gone
     on with by the same command.
     """
-    from majl_cli.hub.pull import plan_pull
-    from majl_cli.hub.pull import pull as fetch
-
     console = Console(json=json, quiet=quiet)
-    results = []
-    for name in names:
-        plan = plan_pull(name, repin=repin)
-        if plan.files:
-            _agree(plan, console, yes=yes)
-        with _progress(plan, console) as progress:
-            pulled = fetch(plan, progress)
-        for label, pin in pulled.pinned.items():
-            console.note(f"pinned {label}: SHA-256 {pin.sha256}{f', commit {pin.commit}' if pin.commit else ''}")
-        console.result(f"{name} is here{'' if plan.files else ' already'}: use it with --model {name}")
-        results.append(_as_json(name, plan, pulled))
+    results, stopped = [], None
+    try:
+        for name in names:
+            results.append(_pull(name, console, yes=yes, repin=repin))
+    except (MajlError, KeyboardInterrupt) as error:
+        stopped = error if isinstance(error, MajlError) else Cancelled("interrupted")
     if json:
-        print(json_module.dumps({"command": "models pull", "models": results}))
+        failure = {} if stopped is None else {"error": stopped.message, "hint": stopped.hint}
+        print(json_module.dumps({"command": "models pull", "models": results} | failure))
+    if stopped is not None:
+        print_error(stopped)
+        raise typer.Exit(stopped.exit_code)
 
 
-def _agree(plan: Plan, console: Console, *, yes: bool) -> None:
-    """Show the terms, and ask unless ``yes``. Raises UsageError without a terminal, HubError if the answer is no."""
+def _pull(name: str, console: Console, *, yes: bool, repin: bool) -> dict[str, Any]:
+    """One model; what there is to say of it, for JSON."""
+    from majl_cli.hub.pull import plan_pull, pull
+
+    plan = plan_pull(name, repin=repin, note=console.note)
+    if plan.files:
+        _agree(plan, yes=yes)
+    with _progress(plan, console) as progress:
+        pulled = pull(plan, progress, console.note)
+    for label, pin in pulled.pinned.items():
+        console.note(f"pinned {label}: SHA-256 {pin.sha256}{f', commit {pin.commit}' if pin.commit else ''}")
+    console.result(f"{name} is here{'' if plan.files else ' already'}: use it with --model {name}")
+    return _as_json(name, plan, pulled)
+
+
+def _agree(plan: Plan, *, yes: bool) -> None:
+    """Show the terms, however quiet, and ask unless ``yes``. Raises UsageError without a terminal, HubError if the
+    answer is no."""
     for line in _terms(plan):
-        console.note(line)
+        print(line, file=sys.stderr, flush=True)
     if yes:
         return
     if not sys.stdin.isatty():

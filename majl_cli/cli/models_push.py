@@ -51,8 +51,10 @@ def push(
 
     console = Console(json=json, quiet=quiet)
     plan = plan_push(folder, repository, licence=licence)
+    asks = not (dry_run or yes)
     for line in _lines(plan):
-        console.note(line)
+        if asks or not quiet:
+            print(line, file=sys.stderr, flush=True)
     result = {
         "command": "models push",
         "repository": plan.repo,
@@ -65,7 +67,7 @@ def push(
         if json:
             print(json_module.dumps({**result, "dry_run": True, "card": plan.card}))
         return
-    if not yes and not typer.confirm("Publish these files?", err=True):
+    if asks and not typer.confirm("Publish these files?", err=True):
         raise Cancelled("nothing was published")
     if not console.shows_progress:
         from huggingface_hub.utils import disable_progress_bars

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from majl_cli.errors import HubError
+from majl_cli.errors import HubError, MajlError
 from majl_cli.hub.check import fetched_repositories
 from majl_cli.hub.find import embedded_models, find_model, local_files, repository_sources
 from majl_cli.hub.pins import known_pin, read_pins
-from majl_cli.hub.pull import entry_terms, repository_terms
+from majl_cli.hub.pull import entry_terms, one_line, repository_terms
 from majl_cli.hub.registry import NOT_STATED, Entry, Score, Source, entries
 from majl_cli.models.checkpoint_config import CONFIG_FILE, WEIGHTS_FILE, read_config
 
@@ -55,8 +55,9 @@ class Card:
 
 
 def list_cards() -> list[Card]:
-    """Embedded models, then those with a short name, then repositories fetched. Raises MajlError."""
-    return [find_card(name) for name in (*embedded_models(), *entries(), *fetched_repositories())]
+    """Embedded models, then those with a short name, then repositories fetched, also those that are gone or damaged
+    since. Raises MajlError if the registry or the pins cannot be read."""
+    return [_card_or_what_is_wrong(name) for name in (*embedded_models(), *entries(), *fetched_repositories())]
 
 
 def find_card(name: str) -> Card:
@@ -68,6 +69,30 @@ def find_card(name: str) -> Card:
     if folder is None:
         raise HubError(f"{name} is not here", f"majl models pull {name}")
     return _checkpoint_card(name, folder)
+
+
+def _card_or_what_is_wrong(name: str) -> Card:
+    try:
+        return find_card(name)
+    except MajlError as error:
+        sources = repository_sources(name) or ()
+        files = _files(sources, [None] * len(sources))
+        return Card(
+            name=name,
+            title="checkpoint of majl",
+            task="separation, pitch",
+            stems=(),
+            licence=NOT_STATED,
+            licence_words="",
+            non_commercial=False,
+            data=NOT_STATED,
+            here="no",
+            bytes=sum(file.bytes for file in files),
+            files=files,
+            architecture="",
+            sample_rate=0,
+            note=one_line(error.message),
+        )
 
 
 def _entry_card(entry: Entry) -> Card:
@@ -107,7 +132,7 @@ def _checkpoint_card(name: str, folder: Path) -> Card:
         name=name,
         title=terms.title,
         task="separation, pitch",
-        stems=tuple(map(str, config.get("stems", ()))),
+        stems=tuple(map(one_line, config["stems"])),
         licence=words,
         licence_words=rest,
         non_commercial=False,
@@ -116,7 +141,7 @@ def _checkpoint_card(name: str, folder: Path) -> Card:
         bytes=sum(file.bytes for file in files),
         files=files,
         architecture=terms.title.partition(": ")[2],
-        sample_rate=int(config.get("sample_rate", 0)),
+        sample_rate=config["sample_rate"],
     )
 
 

@@ -9,7 +9,9 @@ from majl_cli.errors import CheckpointError, HubError, MajlError
 from majl_cli.hub.download import digest_of
 from majl_cli.hub.find import Found, embedded_models, find_model, local_files, repository_sources
 from majl_cli.hub.pins import known_pin, read_pins
+from majl_cli.hub.pull import repository_terms
 from majl_cli.hub.registry import Entry, Source, entries
+from majl_cli.models.checkpoint_config import CONFIG_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +24,17 @@ class Checked:
 
 
 def models_here() -> list[str]:
-    """Embedded models, registry entries of which any file is here, and repositories with pins."""
+    """Embedded models, registry entries of which any file is here, and such repositories with pins."""
     short = [name for name, entry in entries().items() if any(local_files(entry.sources))]
-    return [*embedded_models(), *short, *fetched_repositories()]
+    fetched = [name for name in fetched_repositories() if any(local_files(repository_sources(name) or ()))]
+    return [*embedded_models(), *short, *fetched]
 
 
 def fetched_repositories() -> list[str]:
     """``owner/repo[@revision]`` of the checkpoints fetched from the Hub."""
-    names = {label.partition("/config.json")[0] for label in read_pins() if label.endswith("/config.json")}
-    return sorted(name.removesuffix("@main") for name in names)
+    ending = f"/{CONFIG_FILE}"
+    names = {label.removesuffix(ending).removesuffix("@main") for label in read_pins() if label.endswith(ending)}
+    return sorted(name for name in names if repository_sources(name) is not None)
 
 
 def check_model(name: str) -> Checked:
@@ -70,6 +74,7 @@ def _load(found: Found) -> None:
     from majl_cli.hub.assemble import load_module
 
     if found.folder is not None:
+        repository_terms(found.name, found.folder)
         load_module(found, "separation")
         return
     assert isinstance(found.entry, Entry)

@@ -21,7 +21,7 @@ from majl_cli.errors import CheckpointError
 
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".th")
 _WRAPPERS = ("state_dict", "state", "model", "best_state")
-_AGAIN = "fetch it again: majl models pull NAME"
+_AGAIN = "fetch it again with majl models pull, or copy it again"
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -46,6 +46,7 @@ def _read_plain(path: Path) -> Any:
     """What a PyTorch file holds, by the unpickler that knows tensors and containers only."""
     damaged = f"{path}: damaged, or not a PyTorch file"
     try:
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -56,9 +57,32 @@ def _read_plain(path: Path) -> Any:
             f"{path}: holds more than plain tensors: to load it, code in it would have to be executed",
             "refused: ask its author for safetensors, or use a copy in that format",
         ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{damaged}: {reason or type(error).__name__}", _AGAIN) from error
+
+
+def _refuse_packed(path: Path) -> None:
+    """PyTorch stores and never compresses: a small file that unpacks to a huge one is none of its own."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise CheckpointError(
+            f"{path}: holds compressed parts, or more than its own size, as no file of PyTorch does",
+            "refused: ask its author for safetensors",
+        )
 
 
 def _starts_as_pickle(path: Path) -> bool:
@@ -66,10 +90,13 @@ def _starts_as_pickle(path: Path) -> bool:
         return file.read(1) == pickle.PROTO
 
 
-def _unwrap(content: Any) -> Any:
+def _unwrap(content: Any, levels: int = 2) -> Any:
     """The state dict inside what training programs save around it (optimiser, step, configuration)."""
-    if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
-        return next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    if isinstance(content, Mapping) and levels:
+        for key in _WRAPPERS:
+            inner = _unwrap(content.get(key), levels - 1)
+            if isinstance(inner, Mapping) and any(isinstance(value, Tensor) for value in inner.values()):
+                return inner
     return content
 
 
@@ -79,4 +106,8 @@ def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"{path}: no tensors by name in it", "give a file that holds a state dict")
+    for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            kind = "without values" if tensor.device.type != "cpu" else f"stored as {tensor.layout}"
+            raise CheckpointError(f"{path}: {name!r} is {kind}", "give a file of ordinary (dense) tensors")
     return tensors

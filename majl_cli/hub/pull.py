@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from majl_cli.errors import CheckpointError, HubError, UsageError
-from majl_cli.hub.download import Remote, ask, digest_of, fetch, local_file
+from majl_cli.hub.download import Note, Remote, ask, digest_of, fetch, local_file
 from majl_cli.hub.find import embedded_models, repository_sources
 from majl_cli.hub.pins import Pin, known_pin, read_pins, record_pins, today
 from majl_cli.hub.registry import NOT_STATED, Entry, Source, entries
@@ -70,9 +70,10 @@ class Pulled:
     pinned: dict[str, Pin]
 
 
-def plan_pull(name: str, *, repin: bool = False) -> Plan:
+def plan_pull(name: str, *, repin: bool = False, note: Note | None = None) -> Plan:
     """What fetching ``name``, a short name or ``owner/repo[@revision]``, comes to. Servers are asked, and of a
-    repository the config.json, which states its terms, is read. Raises MajlError."""
+    repository the config.json, which states its terms, is read. ``note`` is told what is waited for. Raises
+    MajlError."""
     if name in embedded_models():
         raise UsageError(f"{name} came with majl: there is nothing to fetch", f"use it: --model {name}")
     known = entries()
@@ -89,13 +90,14 @@ def plan_pull(name: str, *, repin: bool = False) -> Plan:
     pin = _wanted_pin(sources[0], repin)
     config = _here(sources[0], pin)
     if config is None:
-        planned = _plan_file(sources[0], pin)
-        config = fetch(planned.remote, sha256=planned.sha256, said_by=_said_by(pin))
+        planned = _plan_file(name, sources[0], pin)
+        config = fetch(planned.remote, sha256=planned.sha256, said_by=_said_by(pin), note=note)
     return _plan(repository_terms(name, config.parent), sources, repin=repin, commit=config.parent.name)
 
 
-def pull(plan: Plan, progress: PullProgress | None = None) -> Pulled:
-    """Fetch and verify what ``plan`` says, and pin what nobody has vouched for. Raises HubError."""
+def pull(plan: Plan, progress: PullProgress | None = None, note: Note | None = None) -> Pulled:
+    """Fetch and verify what ``plan`` says, and pin what nobody has vouched for; ``note`` is told what is waited for.
+    Raises HubError."""
     paths, pinned = list(plan.here), {}
     for file in plan.files:
         source = file.remote.source
@@ -104,8 +106,14 @@ def pull(plan: Plan, progress: PullProgress | None = None) -> Pulled:
             if progress is not None:
                 progress(source, count)
 
-        fresh = plan.repin and bool(source.url)
-        path = fetch(file.remote, sha256=file.sha256, said_by=_said_by(file.pin), fresh=fresh, advance=advance)
+        path = fetch(
+            file.remote,
+            sha256=file.sha256,
+            said_by=_said_by(file.pin),
+            fresh=plan.repin and bool(source.url),
+            advance=advance,
+            note=note,
+        )
         paths.append(path)
         if file.pin is None:
             size = path.stat().st_size
@@ -136,9 +144,19 @@ def repository_terms(name: str, folder: Path) -> Terms:
         corpora = ", ".join((metadata.get("training") or {}).get("corpora") or {})
         licence = metadata.get("licence") or f"{NOT_STATED}: look at the page of the repository"
     except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{name}: its config.json is not one of majl: {error!r}", "name another model") from error
+        raise _not_of_majl(name, repr(error)) from error
+    rate, stems = config.get("sample_rate"), config.get("stems")
+    if type(rate) is not int or rate <= 0:
+        raise _not_of_majl(name, f"its sample_rate is {one_line(repr(rate))[:80]}")
+    if not (isinstance(stems, list) and stems and all(isinstance(stem, str) for stem in stems)):
+        raise _not_of_majl(name, f"its stems are {one_line(repr(stems))[:80]}")
     title = f"checkpoint of majl: {modules}"
-    return Terms(name=name, title=_plain(title), licence=_plain(licence), data=_plain(corpora) or NOT_STATED)
+    return Terms(name=name, title=one_line(title), licence=one_line(licence), data=one_line(corpora) or NOT_STATED)
+
+
+def one_line(text: object) -> str:
+    """Without control characters: it comes from anywhere, and goes to a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def _plan(terms: Terms, sources: tuple[Source, ...], *, repin: bool, commit: str = "") -> Plan:
@@ -147,7 +165,7 @@ def _plan(terms: Terms, sources: tuple[Source, ...], *, repin: bool, commit: str
         pin = _wanted_pin(source, repin)
         path = _here(source, pin)
         if path is None:
-            files.append(_plan_file(source, pin, commit))
+            files.append(_plan_file(terms.name, source, pin, commit))
         else:
             here.append(path)
     return Plan(terms=terms, files=tuple(files), here=tuple(here), repin=repin)
@@ -159,14 +177,14 @@ def _here(source: Source, pin: Pin | None) -> Path | None:
     return path if path and pin and digest_of(path) == pin.sha256 else None
 
 
-def _plan_file(source: Source, pin: Pin | None, commit: str = "") -> PlannedFile:
+def _plan_file(name: str, source: Source, pin: Pin | None, commit: str = "") -> PlannedFile:
     remote = ask(source, pin.commit if pin else commit)
     expected = pin.bytes if pin else source.bytes
     if expected and remote.bytes and remote.bytes != expected:
         raise HubError(
             f"{source.label}: {remote.bytes} bytes where {expected} are expected: the file was replaced",
-            "look at where it is published; if the new one is right: majl models pull NAME --repin"
-            if not source.is_pinned
+            f"look at where it is published; if the new one is right: majl models pull {name} --repin"
+            if not (source.sha256 or source.bytes)
             else "nothing was fetched; look for a newer majl, which knows the new file",
         )
     return PlannedFile(remote=remote, pin=pin)
@@ -183,6 +201,5 @@ def _said_by(pin: Pin | None) -> str:
     return f"when it was pinned ({pin.day}) it was" if pin.day else "the registry says"
 
 
-def _plain(text: object) -> str:
-    """In one line and without control characters: it comes from anywhere, and goes to a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+def _not_of_majl(name: str, why: str) -> CheckpointError:
+    return CheckpointError(f"{name}: its config.json is not one of majl: {why}", "name another model")

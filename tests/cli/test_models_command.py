@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,6 +114,34 @@ def test_pull_without_a_terminal_needs_yes(majl: Majl, server: FileServer, home:
     assert model["licence"].startswith("CC-BY-NC-4.0") and model["fetched_bytes"] == len(server.files[PATH])
     assert model["pinned"]["https://files.test/tuner.pt"]["bytes"] == model["fetched_bytes"]
     assert majl("models", "pull", "tuner", "--yes", "--quiet").err == ""
+
+
+def test_terms_are_shown_however_quiet(
+    majl: Majl, server: FileServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = majl("models", "pull", "tuner", "--quiet")
+    assert refused.code == 2 and "NOT FOR COMMERCIAL USE" in refused.err
+    answer(monkeypatch, "n\n")
+    declined = majl("models", "pull", "tuner", "--quiet")
+    assert declined.code == 1 and "licence: CC-BY-NC-4.0: says its page" in declined.err
+    done = majl("models", "pull", "tuner", "--quiet", "--yes")
+    assert done.code == 0 and "licence: CC-BY-NC-4.0" in done.err and "pinned" not in done.err
+
+
+def test_push_asks_about_what_it_shows(majl: Majl, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = SimpleNamespace(repo="me/mine", branch="main", licence="mit", files=["a"], bytes_of=len, card="")
+    monkeypatch.setattr("majl_cli.hub.push.plan_push", lambda *_arguments, **_options: plan)
+    answer(monkeypatch, "n\n")
+    declined = majl("models", "push", "folder", "me/mine", "--quiet")
+    assert declined.code == 130 and "to me/mine, branch main; licence: mit" in declined.err
+    assert majl("models", "push", "folder", "me/mine", "--quiet", "--dry-run").err == ""
+
+
+def test_what_was_fetched_is_told_beside_what_failed(majl: Majl, server: FileServer, home: Path) -> None:
+    failed = majl("models", "pull", "tuner", "spleeter", "--yes", "--json")
+    told = json.loads(failed.out)
+    assert failed.code == 2 and [model["name"] for model in told["models"]] == ["tuner"]
+    assert "no model 'spleeter'" in told["error"] and told["hint"] and "no model 'spleeter'" in failed.err
 
 
 def test_check_finds_a_flipped_byte_and_pull_mends_it(majl: Majl, server: FileServer, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,52 @@ def test_one_wrapper_is_taken_off_and_the_rest_of_it_left(tmp_path: Path, wrappe
     assert same(read_weights(tmp_path / "a.ckpt")[0])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"epoch": torch.tensor(3), "model": WEIGHTS},
+        {"state": {0: {"exp_avg": torch.zeros(3)}}, "model": WEIGHTS},
+        {"state_dict": {"model": WEIGHTS, "epoch": 3}},
+        {"state_dict": {"model": WEIGHTS, "epoch": torch.tensor(3)}},
+    ],
+)
+def test_wrappers_are_found_beside_tensors_and_inside_each_other(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    assert same(read_weights(tmp_path / "a.pt")[0])
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.eye(3).to_sparse(), "'x' is stored as torch.sparse_coo"),
+        (torch.empty(3, device="meta"), "without values"),
+    ],
+)
+def test_tensors_that_are_not_plain_values_are_refused(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
+    torch.save({"x": tensor}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=message):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(WEIGHTS, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as stored, zipfile.ZipFile(tmp_path / "bomb.pt", "w") as packed:
+        for part in stored.infolist():
+            packed.writestr(part.filename, stored.read(part), compress_type=zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(torch, "load", lambda *_arguments, **_options: pytest.fail("it was opened"))
+    with pytest.raises(CheckpointError, match="compressed"):
+        read_weights(tmp_path / "bomb.pt")
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 20 : directory + 28] = (1 << 30).to_bytes(4, "little") * 2
+    (tmp_path / "lie.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="more than its own size"):
+        read_weights(tmp_path / "lie.pt")
+
+
 def test_a_tensor_called_as_a_wrapper_is_a_tensor(tmp_path: Path) -> None:
-    torch.save({"state": torch.ones(2), "model": {"a": torch.ones(1)}}, tmp_path / "a.pt")
-    assert list(read_weights(tmp_path / "a.pt")[0]) == ["state"]
+    torch.save({"state": torch.ones(2), "model": torch.ones(1)}, tmp_path / "a.pt")
+    assert list(read_weights(tmp_path / "a.pt")[0]) == ["state", "model"]
 
 
 @pytest.mark.parametrize("how", ["torch", "old torch", "pickle", "hidden in a wrapper"])
@@ -84,7 +128,7 @@ def test_a_damaged_file_says_so(tmp_path: Path, ending: str, damage: str) -> Non
     path.unlink() if damage == "absent" else path.write_bytes(content[damage])
     with pytest.raises(CheckpointError, match="damaged") as refused:
         read_weights(path)
-    assert str(path) in refused.value.message
+    assert str(path) in refused.value.message and "NAME" not in refused.value.hint
 
 
 def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from hub_repos import Repo, sha256
 from hub_server import HubServer
@@ -18,6 +21,7 @@ from test_losses import tiny_joint
 import majl_cli
 from majl_cli.errors import CheckpointError, HubError, UsageError
 from majl_cli.hub import download, find_checkpoint
+from majl_cli.hub.pins import pins_file
 from majl_cli.hub.pull import plan_pull, pull
 from majl_cli.hub.push import plan_push, push_checkpoint
 from majl_cli.models.checkpoint import save_checkpoint
@@ -29,11 +33,12 @@ WEIGHTS = random.Random(0).randbytes(2 * MEGABYTE + MEGABYTE // 2)
 OTHER_WEIGHTS = random.Random(1).randbytes(len(WEIGHTS))
 
 
-def config(licence: str = "CC BY-NC 4.0") -> bytes:
+def config(licence: str = "CC BY-NC 4.0", **changes: Any) -> bytes:
     """A checkpoint's config.json: nothing here loads its weights."""
     architecture = {"separation": {"name": "unet"}, "pitch": {"name": "crepe"}}
     metadata = {"licence": licence, "training": {"corpora": {"MIR-1K/train/full": "3 tracks, 0.01 h"}}}
-    return json.dumps({"format_version": 1, "architecture": architecture, "metadata": metadata}).encode()
+    whole = {"format_version": 1, "architecture": architecture, "sample_rate": 44100, "stems": ["vocals"]}
+    return json.dumps({**whole, "metadata": metadata, **changes}).encode()
 
 
 FILES = {"config.json": config(), "model.safetensors": WEIGHTS, "README.md": b"words"}
@@ -192,6 +197,78 @@ def test_a_moved_branch_is_followed_only_when_told(hub: HubServer, repo: Repo) -
     assert find_checkpoint(NAME).name == second
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_damaged_file_in_the_place_of_a_link_is_replaced(hub: HubServer, pinned: bool) -> None:
+    weights = fetch() / "model.safetensors"
+    weights.unlink()
+    weights.write_bytes(OTHER_WEIGHTS)
+    if not pinned:
+        pins_file().unlink()
+    assert is_whole(fetch()) and is_whole(weights.parent)
+
+
+def test_what_was_verified_is_what_is_linked(hub: HubServer) -> None:
+    plan = plan_pull(NAME)
+    hub.requests.clear()
+    pulled = pull(plan)
+    assert hub.of("HEAD") == [], "another answer would be for other bytes"
+    assert all(path.is_symlink() and "blobs" in path.resolve().parts for path in pulled.files)
+    snapshot_download(NAME)
+    assert len([request for request in hub.of("GET", "model.safetensors") if request.origin == "cdn"]) == 1
+
+
+def test_without_links_there_are_copies(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    folder = fetch()
+    assert is_whole(folder) and not (folder / "model.safetensors").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "said", [{"etag": "../../../../pwned.txt"}, {"etag": "abc"}, {"commit_hash": "main"}, {"commit_hash": "../.."}]
+)
+def test_what_a_server_says_is_no_path(hub: HubServer, said: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = huggingface_hub.get_hf_file_metadata
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url: replace(honest(url), **said))
+    with pytest.raises(HubError, match="does not answer as a Hub does"):
+        plan_pull(NAME)
+
+
+@pytest.mark.parametrize("name", ["me/a--b", "me/-x", f"me/{'x' * 120}"])
+def test_a_name_that_no_repository_can_have_is_said(hub: HubServer, name: str) -> None:
+    with pytest.raises(HubError, match="not the name of a repository"):
+        plan_pull(name)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_two_pulls_at_once_wait_for_each_other(
+    hub: HubServer, elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on, notes = threading.Event(), threading.Event(), []
+
+    def slowly(*_: Any) -> None:
+        started.set()
+        assert go_on.wait(10)
+
+    def note(text: str) -> None:
+        notes.append(text)
+        go_on.set()
+
+    plan = plan_pull(NAME)
+    first = threading.Thread(target=pull, args=(plan, slowly))
+    first.start()
+    assert started.wait(10)
+    if elsewhere:  # the cache is one, whoever fetches
+        monkeypatch.setenv("MAJL_HOME", str(tmp_path / "elsewhere"))
+    pulled = pull(plan, note=note)
+    first.join()
+    assert notes and all(text.startswith("waiting for another process that fetches") for text in notes)
+    assert pulled.files[1].read_bytes() == WEIGHTS
+    assert len([request for request in hub.of("GET", "model.safetensors") if request.origin == "cdn"]) == 1
+
+
 def test_any_revision_can_be_named(hub: HubServer, repo: Repo) -> None:
     first = repo.branches["main"]
     repo.commit({"model.safetensors": OTHER_WEIGHTS}, branch="v2/late")
@@ -248,6 +325,17 @@ def test_a_repository_of_another_kind_is_refused(hub: HubServer) -> None:
     assert hub.of("GET", "model.safetensors") == []
 
 
+@pytest.mark.parametrize(
+    "changes", [{"sample_rate": "abc"}, {"sample_rate": -1}, {"sample_rate": True}, {"stems": 5}, {"stems": [[]]}]
+)
+def test_a_configuration_of_another_form_is_refused(hub: HubServer, changes: dict[str, Any]) -> None:
+    hub.add_repo("someone/odd", {"config.json": config(**changes), "model.safetensors": WEIGHTS})
+    with pytest.raises(CheckpointError, match="its config.json is not one of majl") as refused:
+        plan_pull("someone/odd")
+    assert next(iter(changes)) in refused.value.message
+    assert hub.of("GET", "model.safetensors") == []
+
+
 def test_terms_cannot_play_tricks_with_a_terminal(hub: HubServer) -> None:
     hub.add_repo("someone/loud", {"config.json": config("free\n\x1b[2J of charge"), "model.safetensors": WEIGHTS})
     assert plan_pull("someone/loud").terms.licence == "free [2J of charge"
@@ -269,7 +357,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(hub: HubServer, monkey
     blobs = Path(constants.HF_HUB_CACHE) / "models--someone--singer" / "blobs"
     with monkeypatch.context() as context:
         context.setattr(download.shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": MEGABYTE}))
-        with pytest.raises(HubError, match="1 MB free, and 3 MB are to come"):
+        with pytest.raises(HubError, match="1,048,576 bytes free, and 2,621,440 bytes are to come"):
             pull(plan)
     full = Path("/dev/full")
     if full.exists():  # where the check before could not know

@@ -161,6 +161,76 @@ def test_a_digest_that_begins_otherwise_than_the_name_says_is_refused(server: Fi
     assert fetch().pinned[URL].sha256 == DIGEST
 
 
+@pytest.mark.parametrize("known", [{"sha256_start": DIGEST[:8]}, {"bytes": len(CONTENT)}])
+def test_a_file_that_lies_there_must_be_what_is_known_of_it(
+    server: FileServer, home: Path, known: dict[str, Any]
+) -> None:
+    write_registry(home, model=entry(**known))
+    place(home).parent.mkdir(parents=True)
+    place(home).write_bytes(b"garbage")
+    assert fetch().pinned[URL].sha256 == DIGEST and place(home).read_bytes() == CONTENT
+
+
+def break_off(server: FileServer) -> None:
+    server.cuts = [None, 1_500_000, 0, 0, 0]
+    with pytest.raises(HubError, match="breaks off"):
+        fetch("unpinned")
+    server.cuts = []
+    server.requests.clear()
+
+
+def test_what_no_digest_vouches_for_is_gone_on_with_if_the_server_still_has_it(server: FileServer, home: Path) -> None:
+    server.etags[PATH] = '"one"'
+    break_off(server)
+    there = half(home).stat().st_size
+    assert fetch("unpinned").pinned[URL].sha256 == DIGEST
+    assert server.ranges == [None, f"bytes={there}-"]
+    assert [path.name for path in place(home).parent.iterdir()] == ["weights.pt"]
+
+
+@pytest.mark.parametrize("etags", [('"one"', '"two"'), (None, None), ('W/"one"', 'W/"one"')])
+def test_two_versions_are_never_mixed(server: FileServer, home: Path, etags: tuple[str | None, str | None]) -> None:
+    server.etags = {PATH: etags[0]} if etags[0] else {}
+    break_off(server)
+    server.etags = {PATH: etags[1]} if etags[1] else {}
+    server.files[PATH] = other = bytes(len(CONTENT))
+    assert fetch("unpinned").files[0].read_bytes() == other
+
+
+def test_a_half_as_long_as_the_whole_that_no_digest_vouches_for_is_not_pinned(server: FileServer, home: Path) -> None:
+    half(home).parent.mkdir(parents=True)
+    half(home).write_bytes(bytes(len(CONTENT)))
+    assert fetch("unpinned").pinned[URL].sha256 == DIGEST
+
+
+def test_another_part_than_was_asked_for_is_not_added(server: FileServer, home: Path) -> None:
+    server.cuts, server.shift = [None, 1_500_000], -7
+    assert fetch().files[0].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["model", "unpinned"])
+def test_more_than_was_announced_does_not_stay(server: FileServer, home: Path, name: str) -> None:
+    plan = plan_pull(name)
+    server.files[PATH] = CONTENT + b"more"
+    counts: list[int] = []
+    with pytest.raises(HubError, match="more comes than the 3000000 bytes announced"):
+        pull(plan, lambda source, count: counts.append(count))
+    assert not place(home).exists() and not half(home).exists() and max(counts) <= len(CONTENT)
+
+
+def test_what_can_be_done_about_a_replaced_file_is_said(server: FileServer, home: Path) -> None:
+    fetch("unpinned")
+    place(home).unlink()
+    server.files[PATH] = bytes(len(CONTENT))
+    with pytest.raises(HubError, match="the registry says") as refused:
+        fetch("model")
+    assert "--repin" not in refused.value.hint and "newer majl" in refused.value.hint
+    server.files[PATH] = b"short"
+    with pytest.raises(HubError, match="the file was replaced") as refused:
+        fetch("unpinned")
+    assert "majl models pull unpinned --repin" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     "status, message",
     [
@@ -203,10 +273,10 @@ def test_a_full_disk_is_said_before_and_while_fetching(
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as context:
         context.setattr("shutil.disk_usage", lambda _folder: usage(10, 9, 1_000_000))
-        with pytest.raises(HubError, match="the disk has 1 MB free, and 3 MB are to come"):
+        with pytest.raises(HubError, match="the disk has 1,000,000 bytes free, and 3,000,000 bytes are to come"):
             fetch()
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download, "_receive", full)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from file_server import write_registry
 from hub_server import HubServer
+from huggingface_hub import constants
 from test_losses import tiny_joint
 
 from majl_cli.errors import HubError
 from majl_cli.hub import download, find_checkpoint, find_parts
 from majl_cli.hub.assemble import load_joint
-from majl_cli.hub.check import check_model, fetched_repositories
-from majl_cli.hub.pins import read_pins
+from majl_cli.hub.catalogue import find_card, list_cards
+from majl_cli.hub.check import check_model, fetched_repositories, models_here
+from majl_cli.hub.pins import Pin, read_pins, record_pins
 from majl_cli.hub.pull import Pulled, plan_pull, pull
 from majl_cli.models.checkpoint import save_checkpoint
 
@@ -49,8 +54,6 @@ def fetch(name: str = NAME, *, repin: bool = False) -> Pulled:
 def test_a_repository_is_a_model_from_then_on(
     hub_server: HubServer, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import constants
-
     with pytest.raises(HubError, match="the repository of that name is not here"):
         find_parts(NAME)
     commit = hub_server.repos[NAME].branches["main"]
@@ -93,6 +96,44 @@ def test_a_flipped_byte_is_found_and_mended(hub_server: HubServer, files: dict[s
     assert error.hint == f"majl models pull {NAME} fetches it again"
     fetch()
     assert check_model(NAME).error is None
+
+
+def test_a_cleared_cache_breaks_neither_list_nor_check(
+    hub_server: HubServer, files: dict[str, bytes], home: Path
+) -> None:
+    fetch()
+    record_pins({"https://files.test/config.json": Pin(sha256="0" * 64, bytes=1)})  # of somebody's own entry
+    shutil.rmtree(constants.HF_HUB_CACHE)
+    card = next(card for card in list_cards() if card.name == NAME)
+    assert card.here == "no" and card.files[0].sha256 and "is not here" in card.note
+    assert NAME not in models_here()
+    error = check_model(NAME).error
+    assert error is not None and f"majl models pull {NAME}" in error.hint
+    fetch()
+    assert NAME in models_here() and check_model(NAME).error is None
+
+
+@pytest.mark.parametrize("changes", [{"sample_rate": "abc"}, {"stems": 5}])
+def test_a_model_with_an_odd_configuration_is_a_problem_of_its_own(
+    hub_server: HubServer, files: dict[str, bytes], changes: dict[str, Any]
+) -> None:
+    fetch()
+    path = find_checkpoint(NAME) / "config.json"
+    odd = json.dumps(json.loads(files["config.json"]) | changes).encode()
+    path.unlink()
+    path.write_bytes(odd)
+    label = f"{NAME}@main/config.json"
+    record_pins({label: replace(read_pins()[label], sha256=hashlib.sha256(odd).hexdigest())})
+    error = check_model(NAME).error
+    assert error is not None and next(iter(changes)) in error.message
+    cards = {card.name: card for card in list_cards()}
+    assert cards[NAME].here == "no" and cards["majl-base"].here == "embedded"
+
+
+def test_stems_cannot_play_tricks_with_a_terminal(files: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "saved" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"stems": ["vo\x1b[2Jcals"]}), encoding="utf-8")
+    assert find_card(str(path.parent)).stems == ("vo [2Jcals",)
 
 
 def test_an_entry_of_the_registry_comes_from_its_commit(
