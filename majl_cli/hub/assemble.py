@@ -30,7 +30,7 @@ def load_joint(name: str = DEFAULT_MODEL) -> tuple[JointModel, CheckpointInfo]:
     parts = find_parts(name)
     if parts.is_whole:
         assert parts.separation.folder is not None
-        joint, info = load_checkpoint(parts.separation.folder)
+        joint, info = load_checkpoint(parts.separation.folder, fetched=parts.separation.fetched)
         return joint, replace(info, name=parts.name)
     return _join(parts)
 
@@ -38,7 +38,7 @@ def load_joint(name: str = DEFAULT_MODEL) -> tuple[JointModel, CheckpointInfo]:
 def load_module(found: Found, task: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Its module for ``task``, what describes that, and its metadata. Raises MajlError."""
     if found.folder is not None:
-        joint, info = load_checkpoint(found.folder)
+        joint, info = load_checkpoint(found.folder, fetched=found.fetched)
         return getattr(joint, task), info.architecture[task], info.metadata
     assert found.entry is not None
     entry = found.entry
@@ -63,6 +63,7 @@ def _join(parts: Parts) -> tuple[JointModel, CheckpointInfo]:
         folder=parts.separation.folder or parts.separation.files[0].parent,
         architecture={"separation": described_separation, "pitch": described_pitch, "target": target},
         metadata=_joined_metadata(parts, separation_metadata, pitch_metadata),
+        default_stems=parts.separation.stems.preferred,
     )
     return joint.eval(), info
 
@@ -105,6 +106,6 @@ def _foreign_errors_explained(entry: Entry) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise CheckpointError(f"{entry.name}: {error.message}", error.hint) from error
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         message = f"{entry.name}: its weights are not what {entry.architecture} has: {error!r}"
         raise CheckpointError(message, "run majl models check; if it finds nothing, update majl") from error

@@ -20,16 +20,18 @@ from majl_cli.models.stems import StemNames
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "majl-base"
+_PAIR = "A+B takes the separation module of A and the pitch module of B"
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """A model on this machine: a checkpoint's ``folder``, or the ``files`` of a registry ``entry``, in the order of its
-    sources."""
+    sources. ``fetched``: the folder is a stranger's."""
 
     name: str
     folder: Path | None = None
+    fetched: bool = False
     entry: Entry | None = None
     files: tuple[Path, ...] = ()
 
@@ -39,7 +41,7 @@ class Found:
         if self.folder is not None:
             return read_stems(self.folder)
         assert self.entry is not None
-        return StemNames(estimated=self.entry.stems)
+        return self.entry.stem_names()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,9 @@ def model_stems(name: str = DEFAULT_MODEL) -> StemNames:
 
 def find_parts(name: str = DEFAULT_MODEL) -> Parts:
     """Both modules of ``name``; what it lacks comes from the default model. Raises MajlError for what is not here."""
-    first, plus, second = name.partition("+")
-    if plus and not Path(name).expanduser().exists():
-        separation, pitch = find_model(first), find_model(second)
-        _check_task(separation, "separation", f"{second}+{first}")
-        _check_task(pitch, "pitch", f"{second}+{first}")
-        return Parts(name=name, separation=separation, pitch=pitch)
+    if "+" in name and not tasks_of(name):
+        first, second = _split(name)
+        return Parts(name=name, separation=find_model(first), pitch=find_model(second))
     found = find_model(name)
     if found.entry is None:
         return Parts(name=found.name, separation=found, pitch=found)
@@ -97,21 +96,22 @@ def find_model(name: str) -> Found:
     """One model by its name. Raises CheckpointError for an unknown one, HubError for one that is not here."""
     if name in embedded_models():
         return Found(name=name, folder=WEIGHTS / name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        # A run folder stands for its best checkpoint.
-        folder = folder / "best" if (folder / "best" / CONFIG_FILE).exists() else folder
+    if (folder := _own_folder(name)) is not None:
         return Found(name=folder.name, folder=folder)
-    known = entries()
-    if name in known:
-        return _find_entry(known[name])
+    if name in entries():
+        return _find_entry(entries()[name])
     if (sources := repository_sources(name)) is not None:
         return _find_repository(name, sources)
-    near = difflib.get_close_matches(name, [*embedded_models(), *known], n=1)
-    names = ", ".join(embedded_models()) or "none"
-    others = f"give a checkpoint folder, or one of: {names}; majl models list shows more"
-    hint = f"did you mean {near[0]}?" if near else others
-    raise CheckpointError(f"no model {name!r}", hint)
+    raise _unknown(name)
+
+
+def tasks_of(name: str) -> tuple[str, ...]:
+    """What the one model ``name`` has modules for, whether it is here or not; none if nobody knows the name."""
+    if name in embedded_models() or _own_folder(name) is not None:
+        return ("separation", "pitch")
+    if (entry := entries().get(name)) is not None:
+        return (entry.task,)
+    return ("separation", "pitch") if repository_sources(name) is not None else ()
 
 
 def local_files(sources: tuple[Source, ...]) -> list[Path | None]:
@@ -153,10 +153,42 @@ def _find_repository(name: str, sources: tuple[Source, ...]) -> Found:
     if config is None or weights is None:
         message = f"no folder {name}, and the repository of that name is not here"
         raise HubError(message, f"check the folder's name; or, of a repository: majl models pull {name}")
-    return Found(name=name, folder=config.parent)
+    return Found(name=name, folder=config.parent, fetched=True)
 
 
-def _check_task(found: Found, task: str, other_way: str) -> None:
-    if found.entry is not None and found.entry.task != task:
-        message = f"{found.name} has no {task} module"
-        raise UsageError(message, f"separation comes first, then pitch: {other_way}")
+def _own_folder(name: str) -> Path | None:
+    """The user's folder of that name; with a short name only if a checkpoint lies in it."""
+    if not name:
+        return None
+    folder = Path(name).expanduser()
+    # A run folder stands for its best checkpoint.
+    if (folder / "best" / CONFIG_FILE).exists():
+        return folder / "best"
+    is_model = (folder / CONFIG_FILE).exists() or name not in entries()
+    return folder if folder.is_dir() and is_model else None
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A and B of ``A+B``, at the plus that leaves two models: names of folders may have one as well. Raises MajlError
+    unless A can separate and B can estimate pitch, here or not."""
+    splits = [(name[:place], name[place + 1 :]) for place, letter in enumerate(name) if letter == "+"]
+    first, second = max(splits, key=lambda parts: sum(bool(tasks_of(part)) for part in parts))
+    for part, task in ((first, "separation"), (second, "pitch")):
+        if not part:
+            raise UsageError(f"{name!r} lacks the name of its {task} model", _PAIR)
+        if not tasks_of(part):
+            raise _unknown(part)
+    for part, task in ((first, "separation"), (second, "pitch")):
+        if task not in tasks_of(part):
+            swaps = "separation" in tasks_of(second) and "pitch" in tasks_of(first)
+            hint = f"separation comes first, then pitch: {second}+{first}" if swaps else _PAIR
+            raise UsageError(f"{part} has no {task} module", hint)
+    return first, second
+
+
+def _unknown(name: str) -> CheckpointError:
+    near = difflib.get_close_matches(name, [*embedded_models(), *entries()], n=1)
+    names = ", ".join(embedded_models()) or "none"
+    others = f"give a checkpoint folder, or one of: {names}; majl models list shows more"
+    hint = "these may be two models: name one of them" if "+" in name else others
+    return CheckpointError(f"no model {name!r}", f"did you mean {near[0]}?" if near else hint)

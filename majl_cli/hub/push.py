@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+import yaml
+
 from majl_cli.errors import CheckpointError, HubError, UsageError
-from majl_cli.hub import find_checkpoint
 from majl_cli.hub.card import Described, card_front_matter, model_card
 from majl_cli.hub.failures import server_errors_explained
-from majl_cli.hub.licence import is_stated
+from majl_cli.hub.find import find_checkpoint, find_model
+from majl_cli.hub.licence import front_matter, hub_tag, is_stated
 from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.models.checkpoint_config import CONFIG_FILE, WEIGHTS_FILE, read_config
 
 CARD_FILE = "README.md"
 _BESIDE = ("LICENSE*", "NOTICE*", "scores.json")
+_FRONT_MATTER = re.compile(r"---\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _LOG_IN = "run hf auth login, or set HF_TOKEN to a token that may write"
 
 
@@ -59,9 +63,12 @@ def plan_push(name: str, repository: str, *, licence: str | None = None) -> Push
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise UsageError(f"{repository!r} is not a repository", "name it as owner/repo, or owner/repo@branch")
     folder = find_checkpoint(name)
-    joint, _ = load_checkpoint(folder)
-    config = read_config(folder)
-    words, config_file = _licensed(folder, config, licence)
+    joint, _ = load_checkpoint(folder, fetched=find_model(name).fetched)
+    stored = read_config(folder)
+    words = _licence(folder, stored, licence)
+    metadata = _without_paths({**(stored.get("metadata") or {}), "licence": words})
+    config = {**stored, "metadata": metadata}
+    config_file = folder / CONFIG_FILE if config == stored else (json.dumps(config, indent=2) + "\n").encode()
     parameters = {task: sum(p.numel() for p in getattr(joint, task).parameters()) for task in ("separation", "pitch")}
     described = Described(repo=repo, config=config, licence=words, parameters=parameters)
     files: dict[str, Path | bytes] = {
@@ -98,31 +105,62 @@ def push_checkpoint(plan: PushPlan, *, private: bool = False, message: str = "Pu
     return Pushed(url=url, commit=done.oid)
 
 
-def _licensed(folder: Path, config: dict[str, Any], licence: str | None) -> tuple[str, Path | bytes]:
-    """The licence's words, and the config.json that states them."""
-    metadata = config.get("metadata") or {}
-    stated = metadata.get("licence")
+def _licence(folder: Path, config: dict[str, Any], licence: str | None) -> str:
+    """The words that ``config`` states, or those given."""
+    stated = (config.get("metadata") or {}).get("licence")
     if is_stated(stated):
         if licence not in (None, stated):
             message = f"{folder}: its config.json states the licence {stated!r}, not {licence!r}"
             raise CheckpointError(message, "leave --licence out, or train with the licence you mean")
-        return str(stated), folder / CONFIG_FILE
+        return str(stated)
     if licence is None or not is_stated(licence):
         message = f"{folder}: its config.json states no licence, and without one nobody may use it"
         raise CheckpointError(message, "give one: --licence apache-2.0, cc-by-nc-4.0, or words of your own")
-    changed = {**config, "metadata": {**metadata, "licence": licence}}
-    return licence, (json.dumps(changed, indent=2) + "\n").encode()
+    return licence
+
+
+def _without_paths(value: Any) -> Any:
+    """Metadata for others to read: of absolute paths, also those after ``name=``, the last name."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if _is_absolute(value):
+        return PureWindowsPath(value).name
+    label, equals, path = value.partition("=")
+    return f"{label}{equals}{PureWindowsPath(path).name}" if _is_absolute(path) else value
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith(("/", "~/")) or PureWindowsPath(path).is_absolute()
 
 
 def _card(own: Path, described: Described) -> Path | bytes:
-    """The checkpoint's own README.md, with front matter; a generated one if it has none."""
+    """The checkpoint's own README.md, with front matter that states its licence; a generated one if it has none."""
     if not own.is_file():
         return model_card(described).encode()
     try:
         text = own.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{own}: not readable as text: {error}", "mend it, or move it away") from error
-    return own if text.startswith("---\n") else (card_front_matter(described) + "\n" + text).encode()
+    front = _FRONT_MATTER.match(text)
+    if front is None:
+        return (card_front_matter(described) + "\n" + text).encode()
+    try:
+        said = yaml.safe_load(front[1]) or {}
+        licence = said.get("license")
+    except (yaml.YAMLError, AttributeError) as error:
+        raise CheckpointError(f"{own}: its front matter is not a YAML mapping: {error}", "mend it") from error
+    expected = front_matter(described.licence)
+    if "license" not in said:
+        added = {key: value for key, value in expected.items() if key not in said}
+        return f"---\n{yaml.safe_dump(added, sort_keys=False)}{text[front.start(1) :]}".encode()
+    if licence != described.licence and (hub_tag(str(licence)) or licence) != expected["license"]:
+        message = f"{own}: its front matter says license: {licence}, the checkpoint {described.licence!r}"
+        raise CheckpointError(message, f"correct it, or leave license out: it becomes {expected['license']}")
+    return own
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from majl_cli.config import build, read_toml
 from majl_cli.errors import ConfigError
 from majl_cli.hub.places import own_registry
+from majl_cli.models.stems import StemNames
 
 BUILT_IN = Path(__file__).parent / "registry.toml"
 NOT_STATED = "not stated"
@@ -44,6 +46,12 @@ class Source:
             raise ConfigError(f"source {self.label}: neither repo and file nor url, or both", "give one of them")
         if self.url and not self.url.startswith("https://"):
             raise ConfigError(f"{self.url}: not https", "give an address that starts with https://")
+        address = urlsplit(self.url)
+        if address.query or address.fragment:
+            raise ConfigError(f"{self.url}: not the address of a file", "leave out what follows ? or #")
+        for text in (unquote(address.path).removeprefix("/"), self.repo, self.file):
+            if text and not _is_plain_path(text):
+                raise ConfigError(f"{self.label}: {text!r} leads elsewhere", "write it with plain names and slashes")
         if self.sha256 and not is_digest(self.sha256):
             raise ConfigError(f"{self.label}: {self.sha256!r} is not a SHA-256", "give 64 hexadecimal digits, or none")
 
@@ -78,7 +86,8 @@ class Entry:
 
     ``architecture`` and ``options`` build the registered module of that ``task``; ``sources`` hold its weights.
     ``licence`` is a tag, ``licence_words`` what its publishers say. ``trained_on`` names corpora as ``CORPUS`` or
-    ``CORPUS/split``, for warnings of leaks. 0 and empty texts mean: not known.
+    ``CORPUS/split``, for warnings of leaks. ``default_stems``: those to write where nobody says which, if not the usual
+    ones. 0 and empty texts mean: not known.
     """
 
     name: str
@@ -93,6 +102,7 @@ class Entry:
     trained_on: tuple[str, ...] = ()
     sample_rate: int
     stems: tuple[str, ...] = ()
+    default_stems: tuple[str, ...] = ()
     parameters: int = 0
     score: Score | None = None
     cost: str = ""
@@ -103,8 +113,14 @@ class Entry:
             raise ConfigError(f"{self.name!r}: not a short name", "use small letters, digits, dots and dashes")
         if not self.sources:
             raise ConfigError(f"{self.name}: no sources", "say where its files lie")
-        if (self.task == "separation") != bool(self.stems):
+        if (self.task == "separation") != bool(self.stems) or (self.default_stems and not self.stems):
             raise ConfigError(f"{self.name}: separation has stems, pitch has none", "correct task or stems")
+        if self.stems:
+            self.stem_names()
+
+    def stem_names(self) -> StemNames:
+        """What can be asked of a separation module. Raises ConfigError."""
+        return StemNames(estimated=self.stems, preferred=self.default_stems)
 
     @property
     def bytes(self) -> int:
@@ -121,6 +137,10 @@ class Entry:
     @property
     def non_commercial(self) -> bool:
         return bool(_NON_COMMERCIAL.search(self.licence))
+
+
+def _is_plain_path(text: str) -> bool:
+    return "\\" not in text and not {"", ".", ".."} & set(text.split("/"))
 
 
 def is_commit(revision: str) -> bool:

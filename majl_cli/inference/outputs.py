@@ -16,7 +16,8 @@ FORMATS = ("wav", "flac", "mp3", "ogg")
 
 
 def stem_names(filename: str, *, track: str, stems: Sequence[str], format: str) -> dict[str, str]:
-    """The template filled in for each stem. Raises UsageError for a bad template or format."""
+    """The template filled in for each stem. Raises UsageError for a bad template or format, and for a name that leads
+    out of the folder it is put below."""
     if format not in FORMATS:
         raise UsageError(f"no format {format!r}", f"use one of {', '.join(FORMATS)}")
     example = "for example '{track}/{stem}.{ext}'"
@@ -24,6 +25,9 @@ def stem_names(filename: str, *, track: str, stems: Sequence[str], format: str) 
         names = {stem: filename.format(track=track, stem=stem, ext=format) for stem in stems}
     except (ValueError, KeyError, IndexError, AttributeError) as error:
         raise UsageError(f"filename {filename!r}: not a template of track, stem and ext", example) from error
+    for name in names.values():
+        if Path(name).anchor or ".." in Path(name).parts:
+            raise UsageError(f"filename {filename!r}: {name} is not below the folder of the stems", example)
     if len(set(names.values())) < len(names):
         raise UsageError(f"filename {filename!r}: gives several stems one name", example)
     return names

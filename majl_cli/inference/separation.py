@@ -35,12 +35,12 @@ def separate_blocks(
     runtime: Runtime,
     stems: Sequence[str] | None = None,
     overlap: float | None = None,
-    target: str = "vocals",
+    target: str = "",
 ) -> Iterator[dict[str, Block]]:
     """Blocks (n, C) at ``sample_rate`` to blocks (n, C) per stem: same rate, channels and total length, aligned.
 
-    ``stems`` and what they may be: see ``StemNames``. Memory does not grow with the length. Raises UsageError for
-    another stem or none.
+    ``stems``, ``target`` and what they may be: see ``StemNames``. Memory does not grow with the length. Raises
+    UsageError for another stem or none.
     """
     names = StemNames(estimated=tuple(module.stems), target=target)
     selected = names.select(stems)

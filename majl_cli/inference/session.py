@@ -66,7 +66,8 @@ class Model:
     @property
     def stems(self) -> StemNames:
         """The names of the stems it gives."""
-        return StemNames(estimated=tuple(self.joint.separation.stems), target=self.joint.target)
+        estimated = tuple(self.joint.separation.stems)
+        return StemNames(estimated=estimated, target=self.joint.target, preferred=self.info.default_stems)
 
     def separate(
         self,

@@ -27,12 +27,16 @@ from majl_cli.models.registry import build_joint, describe_module
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """What ``config.json`` says beside the architecture: ``metadata`` holds training summary, licence words, scores."""
+    """What ``config.json`` says beside the architecture: ``metadata`` holds training summary, licence words, scores.
+
+    ``default_stems`` are those written where none are asked for; empty: the usual ones.
+    """
 
     name: str
     folder: Path
     architecture: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
+    default_stems: tuple[str, ...] = ()
 
 
 def save_checkpoint(
@@ -78,10 +82,13 @@ def save_checkpoint(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path) -> tuple[JointModel, CheckpointInfo]:
-    """The joint model in evaluation mode and what its config says. Raises CheckpointError."""
+def load_checkpoint(folder: Path, *, fetched: bool = False) -> tuple[JointModel, CheckpointInfo]:
+    """The joint model in evaluation mode and what its config says. Raises CheckpointError.
+
+    Of a ``fetched`` checkpoint only registered modules are built: a stranger's config.json has nothing imported.
+    """
     config = read_config(folder)
-    joint = _build(folder, config["architecture"])
+    joint = _build(folder, config["architecture"], fetched)
     weights = folder / WEIGHTS_FILE
     try:
         tensors = load_file(weights)
@@ -110,8 +117,15 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], *, what: str
     module.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in weights.items()})
 
 
-def _build(folder: Path, architecture: Any) -> JointModel:
+def _build(folder: Path, architecture: Any, fetched: bool) -> JointModel:
     try:
+        named = [architecture[task]["name"] for task in ("separation", "pitch")]
+        foreign = [name for name in named if ":" in name]
+        if fetched and foreign:
+            raise CheckpointError(
+                f"{folder}: names code of its own, {foreign[0]!r}; that is loaded from folders of your own only",
+                "look at that code; if you trust it, copy the files of the repository to a folder, and name that",
+            )
         return build_joint(architecture)
     except ConfigError as error:
         message = f"{folder}: its architecture is not one this majl can build: {error.message}"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from majl_cli.errors import CheckpointError
+from majl_cli.errors import CheckpointError, ConfigError
 from majl_cli.models.stems import StemNames
 
 FORMAT_VERSION = 1
@@ -38,4 +38,7 @@ def read_stems(folder: Path) -> StemNames:
     stems, architecture = config.get("stems"), config["architecture"]
     if not (isinstance(stems, list) and stems and isinstance(architecture, dict)):
         raise CheckpointError(f"{folder / CONFIG_FILE}: does not name its stems", "copy the checkpoint again")
-    return StemNames(estimated=tuple(map(str, stems)), target=str(architecture.get("target", "vocals")))
+    try:
+        return StemNames(estimated=tuple(map(str, stems)), target=str(architecture.get("target", "vocals")))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: {error.message}", error.hint) from error

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import PitchModule, SeparationModule
+from majl_cli.models.stems import StemNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class JointModel(nn.Module):
     """A separation module and a pitch module in cascade; ``target`` is the stem whose pitch is estimated.
 
     ``detach_pitch`` cuts the pitch loss off from the separation module: the pipeline baseline.
-    Raises ConfigError if the separation module does not estimate ``target``.
+    Raises ConfigError if the separation module does not estimate ``target``, or gives stems names that none can have.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class JointModel(nn.Module):
                 f"the separation module estimates {', '.join(separation.stems)}, not {target!r}",
                 "set model.target to one of them",
             )
+        StemNames(estimated=tuple(separation.stems), target=target)
         self.separation = separation
         self.pitch = pitch
         self.target = target

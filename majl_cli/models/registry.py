@@ -93,12 +93,17 @@ def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping
 
 
 def _load_class(name: str, kind: str) -> Any:
-    """The class, and never anything else that can be called: a checkpoint's config.json may come from anywhere."""
+    """The class, and never anything else that can be called: a checkpoint's config.json may come from anywhere.
+
+    Importing runs code of others, which may raise anything.
+    """
     module_name, _, class_name = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"cannot load the module {name!r}: {error}", "write it as package.module:Class") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"cannot load the module {name!r}: {error!r}", f"mend {module_name}") from error
     contract = {"separation": SeparationModule, "pitch": PitchModule}[kind]
     if not (isinstance(found, type) and issubclass(found, contract)):
         raise ConfigError(f"{name!r} is not a {kind} module", f"derive the class from {contract.__name__}")

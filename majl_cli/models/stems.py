@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from majl_cli.errors import UsageError
+from majl_cli.errors import ConfigError, UsageError
 
 ACCOMPANIMENT, ALL = "accompaniment", "all"
 USUAL_STEMS = ("vocals", "drums", "bass", "other", "guitar", "piano")
+_NAME = re.compile(r"\w[\w -]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StemNames:
-    """``estimated``: the module's own stems. ``target``: the one that the accompaniment is the mixture without."""
+    """``estimated``: the module's own stems. ``target``: the one that the accompaniment is the mixture without; if
+    empty, the vocals, or the first stem where there are none. ``preferred``: the default, if it is not the usual one.
+
+    Names become names of files, so they are letters, digits, "_", "-" and spaces. Raises ConfigError.
+    """
 
     estimated: tuple[str, ...]
-    target: str = "vocals"
+    target: str = ""
+    preferred: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.estimated if not _NAME.fullmatch(name)]
+        if wrong or not self.estimated:
+            problem = f"{wrong[0]!r} cannot be the name of a stem" if wrong else "no stems"
+            raise ConfigError(problem, 'name stems with letters, digits, "_", "-" and spaces')
+        if not self.target:
+            object.__setattr__(self, "target", "vocals" if "vocals" in self.estimated else self.estimated[0])
+        for name, names in ((self.target, self.estimated), *((stem, self.known) for stem in self.preferred)):
+            if name not in names:
+                raise ConfigError(f"no stem {name!r} among {', '.join(names)}", "name one of them")
 
     @property
     def default(self) -> tuple[str, ...]:
         """The target and its accompaniment; of a model that takes the accompaniment apart, all that it estimates."""
+        if self.preferred:
+            return self.preferred
         takes_apart = len(self.estimated) > 2 and ACCOMPANIMENT not in self.estimated
-        return self.estimated if takes_apart else (self.target, ACCOMPANIMENT)
+        return self.estimated if takes_apart else tuple(dict.fromkeys((self.target, ACCOMPANIMENT)))
 
     @property
     def rests(self) -> dict[str, str]:

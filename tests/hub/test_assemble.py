@@ -13,9 +13,10 @@ from file_server import write_registry
 from test_losses import tiny_joint
 from tiny import SEPARATION
 
+import majl_cli
 from majl_cli.errors import CheckpointError, HubError, MajlError, UsageError
 from majl_cli.evaluation.model_estimator import trained_on
-from majl_cli.hub import assemble, find, find_parts
+from majl_cli.hub import assemble, find, find_parts, model_stems
 from majl_cli.hub.assemble import load_joint
 from majl_cli.models.checkpoint import save_checkpoint
 from majl_cli.models.registry import build_pitch, build_separation
@@ -172,7 +173,14 @@ def test_options_a_file_states_are_taken_below_those_of_the_registry(
     "name, error, message, hint",
     [
         ("tuner+stemmer", UsageError, "tuner has no separation module", "stemmer\\+tuner"),
-        ("stemmer+stemmer", UsageError, "stemmer has no pitch module", "comes first"),
+        ("stemmer+stemmer", UsageError, "stemmer has no pitch module", "pitch module of B"),
+        ("rmvpe+htdemucs", UsageError, "rmvpe has no separation module", "htdemucs\\+rmvpe$"),
+        ("htdemucs+umxl", UsageError, "umxl has no pitch module", "pitch module of B"),
+        ("htdemucs+nonsense", CheckpointError, "no model 'nonsense'", "majl models list"),
+        ("", CheckpointError, "no model ''", "majl models list"),
+        ("stemmer+", UsageError, "lacks the name of its pitch model", "pitch module of B"),
+        ("+tuner", UsageError, "lacks the name of its separation model", "pitch module of B"),
+        ("+", UsageError, "lacks the name of its separation model", "pitch module of B"),
         ("stemer", CheckpointError, "no model 'stemer'", "did you mean stemmer"),
         ("stemmer+tunr", CheckpointError, "no model 'tunr'", "did you mean tuner"),
         ("umxl", HubError, "umxl is not here yet \\(size not known; licence CC-BY-NC-SA", "majl models pull umxl"),
@@ -195,3 +203,54 @@ def test_an_architecture_this_majl_lacks_is_said(home: Path) -> None:
 def test_a_folder_with_a_plus_in_its_name_is_a_folder(home: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a+b", tiny_joint(), separation="unet", pitch="salience-cnn")
     assert load_joint(str(tmp_path / "a+b"))[1].name == "a+b"
+
+
+def test_a_folder_with_a_plus_in_its_name_is_half_of_a_pair_too(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "a+b", tiny_joint(), separation="unet", pitch="salience-cnn")
+    monkeypatch.chdir(tmp_path)
+    assert load_joint("a+b+tuner")[1].architecture["pitch"]["name"] == "crepe"
+    assert load_joint("stemmer+a+b")[1].name == "stemmer+a+b"
+    with pytest.raises(CheckpointError, match="no model 'tunr'"):
+        load_joint("a+b+tunr")
+
+
+def test_a_folder_named_like_a_model_is_one_only_if_a_checkpoint_lies_in_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stemmer").mkdir()
+    assert find_parts("stemmer").separation.entry is not None
+    assert find_parts("stemmer+tuner").separation.entry is not None
+    save_checkpoint(tmp_path / "stemmer" / "best", tiny_joint(), separation="unet", pitch="salience-cnn")
+    assert find_parts("stemmer").is_whole
+    save_checkpoint(tmp_path / "tuner", tiny_joint(), separation="unet", pitch="salience-cnn")
+    assert find_parts("stemmer+tuner").pitch.folder == Path("tuner")
+
+
+def test_without_vocals_the_pitch_is_that_of_the_first_stem(home: Path) -> None:
+    stems = ("instrumental",)
+    options = {**OPTIONS, "stems": list(stems)}
+    save(home, "stemmer.pth", build_separation("unet", options).state_dict())
+    write_registry(home, stemmer=entry("separation", "unet", options, "stemmer.pth", stems=stems))
+    assert load_joint("stemmer")[0].target == find_parts("stemmer").separation.stems.target == "instrumental"
+
+
+def test_the_stems_an_entry_prefers_are_the_default_everywhere(home: Path) -> None:
+    table = entry("separation", "unet", OPTIONS, "stemmer.pth", stems=STEMS)
+    write_registry(home, stemmer=f'default_stems = ["drums", "no_drums"]\n{table}')
+    assert model_stems("stemmer").default == ("drums", "no_drums")
+    assert majl_cli.load_model("stemmer", device="cpu").stems.default == ("drums", "no_drums")
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, IndexError, OverflowError])
+def test_whatever_a_conversion_trips_over_is_explained(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def trip(self: UNet, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        raise error("odd")
+
+    monkeypatch.setattr(UNet, "convert_weights", trip)
+    with pytest.raises(CheckpointError, match="stemmer: its weights are not what unet has: .*odd"):
+        load_joint("stemmer")

@@ -163,8 +163,42 @@ def test_a_card_of_ones_own_is_kept(folder: Path) -> None:
     (folder / "README.md").write_text("# Mine\n")
     card = plan_push(str(folder), "someone/singer").card
     assert card.endswith("---\n\n# Mine\n") and "license: cc-by-nc-4.0" in card
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n")
-    assert plan_push(str(folder), "someone/singer").card == "---\nlicense: mit\n---\n# Mine\n"
+    (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# Mine\n")
+    assert plan_push(str(folder), "someone/singer").files["README.md"] == folder / "README.md"
+
+
+def test_a_card_of_ones_own_states_the_licence_of_the_checkpoint(folder: Path) -> None:
+    (folder / "README.md").write_text("---\ntags: [mine]\n---\n# Mine\n")
+    card = plan_push(str(folder), "someone/singer").card
+    assert card == "---\nlicense: cc-by-nc-4.0\ntags: [mine]\n---\n# Mine\n"
+    for licence in ("mit", "other", ""):
+        (folder / "README.md").write_text(f"---\nlicense: {licence}\n---\n# Mine\n")
+        with pytest.raises(CheckpointError, match="front matter says license: .*, the checkpoint 'CC BY-NC 4.0'"):
+            plan_push(str(folder), "someone/singer")
+    for text in ("[", "a list"):
+        (folder / "README.md").write_text(f"---\n{text}\n---\n# Mine\n")
+        with pytest.raises(CheckpointError, match="not a YAML mapping"):
+            plan_push(str(folder), "someone/singer")
+
+
+def test_nobody_is_told_where_the_files_lie(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["metadata"]["training"]["config"] |= {
+        "init": "/home/me/runs/first/best",
+        "data": {
+            "manifests": ["/home/me/mir-1k.jsonl", "C:\\Users\\me\\b.jsonl", "near.jsonl"],
+            "folders": ["stems=/home/me/songs", "musdb18=~/my/MUSDB18"],
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    plan = plan_push(str(folder), "someone/singer")
+    pushed = json.loads(plan.files["config.json"])  # type: ignore[arg-type]
+    assert pushed["metadata"]["training"]["config"] == {
+        "init": "best",
+        "data": {"manifests": ["mir-1k.jsonl", "b.jsonl", "near.jsonl"], "folders": ["stems=songs", "musdb18=MUSDB18"]},
+        "validation": TRAINING["config"]["validation"],  # type: ignore[index]
+    }
+    assert pushed["architecture"] == config["architecture"] and "home" not in plan.card.replace("ikala at home", "")
 
 
 def test_a_licence_is_needed_and_said_once(tmp_path: Path) -> None:
@@ -224,8 +258,8 @@ def test_what_breaks_off_publishes_nothing(hub: HubServer, folder: Path, monkeyp
     with pytest.raises(HubError, match="somebody else has just changed it"):
         push_checkpoint(plan)
     assert hub.repos["someone/singer"].history() == ["Initial commit"]
-    (folder / "README.md").write_text("---\nlicense: do what you like\n---\n")
-    with pytest.raises(HubError, match="refuses the files.*license"):
+    (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\ntags: [1]\n---\n")
+    with pytest.raises(HubError, match="refuses the files.*tags"):
         push_checkpoint(plan_push(str(folder), "someone/singer"))
 
 

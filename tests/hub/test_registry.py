@@ -56,6 +56,7 @@ def test_what_demands_care_is_said() -> None:
     for name in ("htdemucs", "htdemucs-ft-vocals", "htdemucs-6s"):
         assert "disputed" in found[name].licence and "only for scientific purposes" in found[name].terms
     assert "MIR-1K" in found["rmvpe"].trained_on
+    assert found["htdemucs-ft-vocals"].stem_names().default == ("vocals", "accompaniment")
 
 
 def test_own_entries_join_those_of_majl(home: Path) -> None:
@@ -79,6 +80,18 @@ def test_own_entries_join_those_of_majl(home: Path) -> None:
         (', file = "weights.pt"', "", "neither repo and file nor url"),
         ("file = ", "sha256 = '12', file = ", "not a SHA-256"),
         (SOURCE, "sources = [{ url = 'http://a.b/c.pt' }]", "not https"),
+        (SOURCE, "sources = [{ url = 'https://a.b/c.pt?d=e.pt' }]", "not the address of a file"),
+        (SOURCE, "sources = [{ url = 'https://a.b/c.pt#d' }]", "not the address of a file"),
+        (SOURCE, "sources = [{ url = 'https://a.b/../c.pt' }]", "leads elsewhere"),
+        (SOURCE, "sources = [{ url = 'https://a.b/%2e%2e/c.pt' }]", "leads elsewhere"),
+        ("weights.pt", "../weights.pt", "leads elsewhere"),
+        ("weights.pt", "/weights.pt", "leads elsewhere"),
+        ('"weights.pt"', "'a\\weights.pt'", "leads elsewhere"),
+        ("someone/model", "someone/..", "leads elsewhere"),
+        ("someone/model", "/someone/model", "leads elsewhere"),
+        ('task = "pitch"', "task = 'separation'\nstems = ['../drums']", "cannot be the name of a stem"),
+        ('task = "pitch"', "task = 'separation'\nstems = ['drums']\ndefault_stems = ['bass']", "no stem 'bass'"),
+        ('task = "pitch"', "task = 'pitch'\ndefault_stems = ['bass']", "pitch has none"),
         ("[mine]", "mine = 3\n[other]", "mine is not a table"),
         ("[mine]", "[mine", "not readable as TOML"),
     ],

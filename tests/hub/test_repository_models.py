@@ -15,13 +15,14 @@ from hub_server import HubServer
 from huggingface_hub import constants
 from test_losses import tiny_joint
 
-from majl_cli.errors import HubError
+from majl_cli.errors import CheckpointError, HubError
 from majl_cli.hub import download, find_checkpoint, find_parts
 from majl_cli.hub.assemble import load_joint
 from majl_cli.hub.catalogue import find_card, list_cards
 from majl_cli.hub.check import check_model, fetched_repositories, models_here
 from majl_cli.hub.pins import Pin, read_pins, record_pins
 from majl_cli.hub.pull import Pulled, plan_pull, pull
+from majl_cli.hub.push import plan_push
 from majl_cli.models.checkpoint import save_checkpoint
 
 NAME = "someone/model"
@@ -64,6 +65,29 @@ def test_a_repository_is_a_model_from_then_on(
     joint, info = load_joint(NAME)
     assert info.name == NAME and info.metadata["licence"].startswith("CC0") and joint.target == "vocals"
     assert plan_pull(NAME).files == () and fetched_repositories() == [NAME]
+
+
+def test_a_repository_has_nothing_imported(
+    hub_server: HubServer, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sprung.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = json.loads(files["config.json"])
+    config["architecture"]["pitch"]["name"] = "sprung:Pitch"
+    files["config.json"] = json.dumps(config).encode()
+    hub_server.repos[NAME].commit(files)
+    fetch()
+    error = check_model(NAME).error
+    assert error is not None and "names code of its own, 'sprung:Pitch'" in error.message
+    for load in (load_joint, lambda name: load_joint(f"{name}+majl-base"), lambda name: plan_push(name, "me/mine")):
+        with pytest.raises(CheckpointError, match="loaded from folders of your own only") as refused:
+            load(NAME)
+        assert "if you trust it" in refused.value.hint
+    assert not (tmp_path / "imported").exists()
+    own = shutil.copytree(find_checkpoint(NAME), tmp_path / "own")
+    with pytest.raises(CheckpointError, match="cannot load the module 'sprung:Pitch'"):
+        load_joint(str(own))
+    assert (tmp_path / "imported").exists(), "folders of one's own keep working"
 
 
 def test_a_branch_that_moves_does_not_move_the_model(

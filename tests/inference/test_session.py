@@ -268,6 +268,8 @@ def test_the_input_is_never_overwritten(song: Callable[..., Path], tmp_path: Pat
         ({"out": "x", "filename": "{name}.wav"}, "not a template"),
         ({"out": "x", "filename": "{}.wav"}, "not a template"),
         ({"out": "x", "filename": "{stem.a}.wav"}, "not a template"),
+        ({"out": "x", "filename": "../{stem}.wav"}, "not below the folder"),
+        ({"out": "x", "filename": "/{stem}.wav"}, "not below the folder"),
         ({"out": "x", "filename": "a.wav"}, "gives several stems one name"),
         ({"format": "wav"}, "format and subtype are for files"),
         ({"overlap": 2.0}, "not a fraction"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from fake_modules import RUNTIME, FakeSeparation, Half, in_blocks, noise
 
-from majl_cli.errors import UsageError
+from majl_cli.errors import ConfigError, UsageError
 from majl_cli.inference.chunks import plan_chunks
 from majl_cli.inference.separation import separate_blocks
 from majl_cli.resample import StreamResampler
@@ -135,13 +135,13 @@ def test_unknown_stem_is_refused_before_anything_runs(stems: tuple[str, ...]) ->
     assert error.value.hint == "this model gives vocals, accompaniment"
 
 
-def test_a_module_without_the_target_gives_no_accompaniment() -> None:
-    with pytest.raises(UsageError, match="no stem 'accompaniment'"):
-        separate_blocks(FakeSeparation(stems=("bass",)), [], 1000, 1, runtime=RUNTIME, stems=("bass", "accompaniment"))
-    parts = separate_blocks(
-        FakeSeparation(stems=("bass",)), [noise(50)], 1000, 1, runtime=RUNTIME, stems=("accompaniment",), target="bass"
-    )
-    assert sum(len(part["accompaniment"]) for part in parts) == 50
+def test_without_vocals_the_accompaniment_is_what_the_first_stem_leaves() -> None:
+    module, mixture = FakeSeparation(stems=("bass", "drums")), noise(50)
+    parts = list(separate_blocks(module, [mixture], 1000, 1, runtime=RUNTIME))
+    summed = np.concatenate([part["bass"] + part["accompaniment"] for part in parts])
+    assert np.abs(summed - mixture).max() < 1e-6
+    with pytest.raises(ConfigError, match="no stem 'vocals' among bass, drums"):
+        separate_blocks(module, [], 1000, 1, runtime=RUNTIME, target="vocals")
 
 
 def most_held_back(rate: int, count: int, stems: tuple[str, ...] = ("vocals",)) -> int:

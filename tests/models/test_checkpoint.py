@@ -16,6 +16,7 @@ from test_losses import tiny_joint
 from majl_cli.errors import CheckpointError
 from majl_cli.models import checkpoint as checkpoint_module
 from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
+from majl_cli.models.checkpoint_config import read_stems
 
 
 def save(folder: Path, *, seed: int = 0, half: bool = False) -> None:
@@ -152,6 +153,28 @@ def test_a_class_that_is_no_module_is_never_called(folder: Path, tmp_path: Path)
     with pytest.raises(CheckpointError, match="not a separation module"):
         load_checkpoint(folder)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("raised", ["RuntimeError('no licence')", "SystemExit(3)"])
+def test_a_module_that_fails_on_import_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    (tmp_path / "failing_module.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"]["separation"]["name"] = "failing_module:Separator"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"cannot load the module 'failing_module:Separator': \w+\("):
+        load_checkpoint(folder)
+
+
+def test_stems_that_lead_elsewhere_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["stems"] = config["architecture"]["separation"]["options"]["stems"] = ["vocals", "../../evil/drums"]
+    (folder / "config.json").write_text(json.dumps(config))
+    for read in (load_checkpoint, read_stems):
+        with pytest.raises(CheckpointError, match="'../../evil/drums' cannot be the name of a stem"):
+            read(folder)
 
 
 def test_weights_of_another_architecture(folder: Path) -> None:

@@ -194,6 +194,9 @@ def test_stems_may_be_the_positional_argument_and_the_segment_a_number() -> None
         (metadata_of(channels=48), "not the metadata of a published file"),
         ({"format": "pt"}, "not the metadata of a published file"),
         ({**metadata_of(**PUBLISHED), "kwargs": "{"}, "not the metadata of a published file"),
+        (metadata_of(**{**PUBLISHED, "sources": 5}), "not the metadata of a published file"),
+        (metadata_of(**{**PUBLISHED, "sources": "vocals"}), "not the metadata of a published file"),
+        (metadata_of(**{**PUBLISHED, "segment": float("inf")}), "not the metadata of a published file"),
     ],
 )
 def test_metadata_of_something_else_is_refused(metadata: dict[str, str], message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from majl_cli.errors import UsageError
+from majl_cli.errors import ConfigError, UsageError
 from majl_cli.models.stems import StemNames, usual_names
 
 BAND = ("drums", "bass", "other", "vocals")
@@ -60,3 +60,32 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
 def test_usual_names_are_those_of_models_of_four_and_six_stems() -> None:
     assert {"vocals", "accompaniment", "piano", "no_drums", "no_piano"} <= set(usual_names())
     assert "no_vocals" not in usual_names()
+
+
+@pytest.mark.parametrize("name", ["../../evil/drums", "/drums", "..", "a.b", "", "a\\b", "dr\nums", " ", "C:x"])
+def test_a_name_that_leads_elsewhere_is_no_stem(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be the name of a stem"):
+        StemNames(estimated=("vocals", name))
+
+
+def test_a_stem_has_letters_of_any_script() -> None:
+    assert StemNames(estimated=("lead vocals", "chœur_2", "hi-hat")).target == "lead vocals"
+
+
+def test_without_vocals_the_first_stem_is_the_target() -> None:
+    names = StemNames(estimated=("instrumental",))
+    assert names == StemNames(estimated=("instrumental",), target="instrumental")
+    assert names.default == ("instrumental", "accompaniment")
+    for estimated in (("instrumental",), ("accompaniment",), ("accompaniment", "drums"), ("drums", "bass")):
+        names = StemNames(estimated=estimated)
+        assert names.select(names.default) == names.default
+
+
+def test_a_default_of_its_own_comes_before_the_usual_one() -> None:
+    names = StemNames(estimated=BAND, preferred=("vocals", "accompaniment"))
+    assert names.select(None) == ("vocals", "accompaniment")
+    for wrong in ({"preferred": ("piano",)}, {"target": "piano"}):
+        with pytest.raises(ConfigError, match="no stem 'piano' among"):
+            StemNames(estimated=BAND, **wrong)
+    with pytest.raises(ConfigError, match="no stems"):
+        StemNames(estimated=())

@@ -326,9 +326,11 @@ def options_from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
             _REFERENCE_DEFAULTS | dict(zip(("sources",), positional, strict=False)) | json.loads(metadata["kwargs"])
         )
         stems = arguments.pop("sources")
+        if not (isinstance(stems, list) and all(isinstance(stem, str) for stem in stems)):
+            raise TypeError(f"sources = {stems!r}")
         segment = _seconds(arguments.pop("segment"))
         branches = arguments.pop("dconv_mode")
-    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
+    except (KeyError, ValueError, TypeError, ArithmeticError) as error:
         raise ConfigError(
             f"htdemucs: not the metadata of a published file: {error!r}", "use a safetensors file of demucs 4.1"
         ) from error
