@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -74,7 +75,14 @@ def describe_module(name: str, module: Any) -> dict[str, Any]:
     config = getattr(module, "config", None)
     if config is None:
         raise ConfigError(f"{name}: has no attribute config", "keep the options it was built with in self.config")
-    return {"name": name, "options": asdict(config) if is_dataclass(config) else dict(config)}  # type: ignore[arg-type]
+    options = asdict(config) if is_dataclass(config) else dict(config)  # type: ignore[arg-type]
+    try:
+        json.dumps(options)
+    except TypeError as error:
+        raise ConfigError(
+            f"{name}: its config cannot be stored: {error}", "use numbers, text and lists"
+        ) from error
+    return {"name": name, "options": options}
 
 
 def _build(registry: Mapping[str, Entry], kind: str, name: str, options: Mapping[str, Any]) -> Any:

@@ -183,6 +183,10 @@ def test_a_class_of_somebody_elses_with_wrong_options_is_no_traceback() -> None:
         build_separation(f"{__name__}:Halver", {"rate": 8000})
     with pytest.raises(ConfigError, match="has no attribute config"):
         describe_module("mine:Plain", torch.nn.Identity())
+    module = Halver()
+    module.config = {"folder": Path("here")}
+    with pytest.raises(ConfigError, match="config cannot be stored: Object of type"):
+        describe_module("mine:Halver", module)
 
 
 def firsts(cases: list[Case]) -> list[Case]:
