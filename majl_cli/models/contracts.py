@@ -18,9 +18,9 @@ class SeparationModule(nn.Module, ABC):
 
     ``sample_rate`` in Hz, ``channels`` 1 or 2, ``stems`` the names of what is estimated, ``segment`` the
     seconds per chunk it was made for, ``context`` the seconds of neighbourhood on either side that an output
-    sample depends on (None: the whole input), ``stride`` the samples by which an input may be shifted
-    so that the output shifts along exactly (chunks start on multiples of it). ``config``, a dataclass or a mapping,
-    holds the options it was built with: a checkpoint stores them.
+    sample depends on (None: the whole input), ``stride`` the samples by which an input may be shifted so that the
+    output shifts along exactly (chunks start on multiples of it; 1 also where no shift is exact). ``config``, a
+    dataclass or a mapping, holds the options it was built with: a checkpoint stores them.
     """
 
     sample_rate: int

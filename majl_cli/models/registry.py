@@ -79,9 +79,7 @@ def describe_module(name: str, module: Any) -> dict[str, Any]:
     try:
         json.dumps(options)
     except TypeError as error:
-        raise ConfigError(
-            f"{name}: its config cannot be stored: {error}", "use numbers, text and lists"
-        ) from error
+        raise ConfigError(f"{name}: its config cannot be stored: {error}", "use numbers, text and lists") from error
     return {"name": name, "options": options}
 
 
