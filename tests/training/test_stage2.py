@@ -14,7 +14,7 @@ from songs import pseudo_labelled, write_song
 from majl_cli.config import read_toml
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.manifest import Track, read_manifest, write_manifest
-from majl_cli.errors import CheckpointError, ConfigError, DataError, TrainingError
+from majl_cli.errors import ConfigError, DataError, HubError, TrainingError
 from majl_cli.models.checkpoint import load_checkpoint
 from majl_cli.training.dwm import DynamicWeights
 from majl_cli.training.presets import resolve_config
@@ -116,7 +116,7 @@ def test_weights_that_do_not_fit_are_refused(tracks: list[Track], tmp_path: Path
         f"{tmp_path / 'first'}: another architecture than this run's",
         "  give the model section it was trained with",
     ]
-    with pytest.raises(CheckpointError, match="no model 'runs/nowhere'"):
+    with pytest.raises(HubError, match="no folder runs/nowhere"):
         stage(tracks, tmp_path / "second", "init=runs/nowhere")
 
 

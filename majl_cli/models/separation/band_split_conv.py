@@ -35,11 +35,11 @@ class BandSplitConvConfig:
     n_fft: int = 4096
     hop_length: int = 1024
     bands: tuple[tuple[int, int], ...] = ((32, 3), (24, 8), (16, 16), (8, 32), (8, 64), (4, 184))
-    features: int = 128
-    hidden: int = 256
+    features: int = 64
+    hidden: int = 128
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     bottleneck: int = 32
-    mask_hidden: int = 128
+    mask_hidden: int = 96
     segment: float = 12.0
 
     def __post_init__(self) -> None:
