@@ -68,9 +68,8 @@ def plan_chunks(module: SeparationModule | PitchModule, *, overlap: float | None
     """The plan for a module, in samples at its rate; the margin is a multiple of ``unit``.
 
     Chunks last ``module.segment``, up to a whole number of strides, or twice what the context makes them share if that
-    is longer. Neighbours share
-    twice the context, or the fraction ``overlap`` of a chunk if that is more (default: 0.25 for a module whose
-    context is the whole input, else 0). Raises UsageError for an overlap outside [0, 1).
+    is longer. Neighbours share twice the context, or the fraction ``overlap`` of a chunk if that is more (default: 0.25
+    for a module whose context is the whole input, else 0). Raises UsageError for an overlap outside [0, 1).
     """
     if overlap is not None and not 0 <= overlap < 1:
         raise UsageError(f"overlap {overlap}: not a fraction of a chunk", "use a value from 0 up to 0.95")

@@ -203,7 +203,8 @@ def main() -> None:
                 )
             else:
                 build, options, rate, seconds = ALONE[name]
-                module = build(name, options).eval()
+                # In the order that majl gives weights on a CPU.
+                module = build(name, options).eval().to(memory_format=torch.channels_last)
                 audio = tones_in_noise(int(rate * seconds), batch=1)
                 module(audio if build is build_separation else audio[0, :1])
                 (ours,) = measure([module], audio if build is build_separation else audio[0, :1], arguments.repeats)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from gpu_segments import Chances, GpuSegments
 
-from majl_cli.config import build
+from majl_cli.config import build, to_dict
 from majl_cli.data.manifest import read_manifest, summary
 from majl_cli.files import aside_path
 from majl_cli.models.checkpoint import save_checkpoint
@@ -159,7 +159,7 @@ class Run:
                     "seed": self.config.seed,
                     "corpora": self.corpora,
                     "torch": torch.__version__,
-                    "config": without_paths(_as_dict(self.config)),
+                    "config": without_paths(to_dict(self.config)),
                 },
             },
         )
@@ -170,12 +170,6 @@ class Run:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
-
-
-def _as_dict(config: StageConfig) -> dict[str, Any]:
-    import dataclasses
-
-    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 if __name__ == "__main__":

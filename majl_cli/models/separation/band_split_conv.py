@@ -21,6 +21,7 @@ from torch.nn import functional
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import SeparationModule
 from majl_cli.models.layers import FrequencyLinear
+from majl_cli.models.separation.stft import inverse_stft, zero_padded_stft
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +131,11 @@ class BandSplitConv(SeparationModule):
         self.mask = BandLinear(widths, self.parts * len(config.stems), config.mask_hidden, splits=False)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        spectrum = self._stft(mixture.float())
-        return self._istft(self._masks(spectrum) * spectrum[:, None, ..., : self.bins], mixture.shape[-1])
+        hop, samples = self.config.hop_length, mixture.shape[-1]
+        spectrum = zero_padded_stft(mixture, self.window, hop, -(-samples // hop) + 1)
+        estimates = self._masks(spectrum) * spectrum[:, None, ..., : self.bins]
+        missing = spectrum.shape[-1] - self.bins
+        return inverse_stft(functional.pad(estimates, (0, missing)), self.window, hop, samples)
 
     def compile_network(self) -> None:
         self.blocks.compile()
@@ -148,32 +152,3 @@ class BandSplitConv(SeparationModule):
         hidden = torch.relu(self.mask_hidden(x)).permute(0, 2, 3, 1)
         masks = self.mask(hidden).float().view(batch, frames, self.bins, len(self.stems), channels, 2)
         return torch.view_as_complex(masks.permute(0, 3, 4, 1, 2, 5).contiguous())
-
-    def _stft(self, mixture: Tensor) -> Tensor:
-        """(B, C, T) to (B, C, N, F); frame n is centred on n * hop, and the last one lies at or behind the end."""
-        hop = self.config.hop_length
-        padded = functional.pad(mixture, (0, -mixture.shape[-1] % hop))
-        spectrum = torch.stft(
-            padded.flatten(0, 1),
-            self.config.n_fft,
-            hop,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        return spectrum.view(*mixture.shape[:2], *spectrum.shape[1:]).transpose(2, 3)
-
-    def _istft(self, spectrum: Tensor, samples: int) -> Tensor:
-        """(B, S, C, N, bins) to (B, S, C, T)."""
-        shape = spectrum.shape[:3]
-        missing = self.config.n_fft // 2 + 1 - self.bins
-        audio = torch.istft(
-            functional.pad(spectrum.flatten(0, 2).transpose(1, 2), (0, 0, 0, missing)),
-            self.config.n_fft,
-            self.config.hop_length,
-            window=self.window,
-            center=True,
-            length=samples,
-        )
-        return audio.view(*shape, samples)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import SeparationModule
 from majl_cli.models.layers import ConvNorm, ResidualBlock, patchify, unpatchify
+from majl_cli.models.separation.stft import inverse_stft, zero_padded_stft
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +153,10 @@ class UNet(SeparationModule):
         return torch.stack(estimates).mean(dim=0) if shifts > 1 else estimates[0]
 
     def _estimate(self, mixture: Tensor) -> Tensor:
-        spectrum = self._stft(mixture.float())
-        masks = self._masks(spectrum)
-        return self._istft(masks * spectrum.unsqueeze(1), mixture.shape[-1])
+        hop, samples = self.config.hop_length, mixture.shape[-1]
+        frames = -(-(samples // hop + 1) // self.time_factor) * self.time_factor
+        spectrum = zero_padded_stft(mixture, self.window, hop, frames)
+        return inverse_stft(self._masks(spectrum) * spectrum.unsqueeze(1), self.window, hop, samples)
 
     def compile_network(self) -> None:
         # Not the whole of forward: torch.compile has no code for complex numbers and takes minutes to find out.
@@ -193,33 +195,3 @@ class UNet(SeparationModule):
         for stage, up, skip in zip(reversed(self.decoder), reversed(self.up), reversed(skips), strict=True):
             x = stage(up(x) + skip)
         return x
-
-    def _stft(self, mixture: Tensor) -> Tensor:
-        """(B, C, T) to (B, C, N, F) with N a multiple of the time factor; frame n is centred on n * hop."""
-        config = self.config
-        samples = mixture.shape[-1]
-        frames = -(-(samples // config.hop_length + 1) // self.time_factor) * self.time_factor
-        padded = functional.pad(mixture, (0, max(0, (frames - 1) * config.hop_length - samples)))
-        spectrum = torch.stft(
-            padded.flatten(0, 1),
-            config.n_fft,
-            config.hop_length,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        return spectrum.view(*mixture.shape[:2], *spectrum.shape[1:]).transpose(2, 3)
-
-    def _istft(self, spectrum: Tensor, samples: int) -> Tensor:
-        """(B, S, C, N, F) to (B, S, C, T)."""
-        shape = spectrum.shape[:3]
-        audio = torch.istft(
-            spectrum.flatten(0, 2).transpose(1, 2),
-            self.config.n_fft,
-            self.config.hop_length,
-            window=self.window,
-            center=True,
-            length=samples,
-        )
-        return audio.view(*shape, samples)
