@@ -57,8 +57,10 @@ def load_model(
     from majl_cli.device import make_runtime
     from majl_cli.hub.assemble import load_joint
     from majl_cli.inference.session import Model
+    from majl_cli.models.layers import fold_batch_norms
 
     joint, info = load_joint(str(name))
+    fold_batch_norms(joint)
     return Model(joint, info, make_runtime(device, precision, threads, joint))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvNorm(nn.Sequential):
@@ -78,3 +79,19 @@ def unpatchify(x: Tensor, frames: int, bins: int) -> Tensor:
     channels //= frames * bins
     x = x.reshape(batch, channels, frames, bins, n, f).permute(0, 1, 4, 2, 5, 3)
     return x.reshape(batch, channels, n * frames, f * bins)
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Fold every batch norm that follows a convolution in a Sequential into it: for inference alone, in place.
+
+    A batch norm in evaluation is one factor and one summand per channel (Jacob et al., CVPR 2018, section 3.2), and
+    reads all features once more.
+    """
+    for part in module.modules():
+        if not isinstance(part, nn.Sequential):
+            continue
+        for number in range(len(part) - 1):
+            layer, norm = part[number], part[number + 1]
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                part[number] = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.ConvTranspose2d))
+                part[number + 1] = nn.Identity()

@@ -6,6 +6,7 @@ Letters: B batch, N frames, F log-frequency bins, K pitch bins.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +16,16 @@ from torch.nn import functional
 from majl_cli.convert import PitchGrid
 
 QUIETEST = 1e-6  # power, added to that of every bin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Log-frequency bins ``first`` to ``last`` and the FFT bins ``low`` to ``high`` they are made of; ends excluded."""
+
+    low: int
+    high: int
+    first: int
+    last: int
 
 
 def log_frequency_filters(sample_rate: int, n_fft: int, log_bins: int, grid: PitchGrid) -> Tensor:
@@ -37,13 +48,29 @@ def harmonic_shifts(harmonics: tuple[float, ...], grid: PitchGrid) -> tuple[int,
     return tuple(round(1200.0 / grid.cents_per_bin * math.log2(h)) for h in harmonics)
 
 
-def harmonic_stack(spectrum: Tensor, filters: Tensor, shifts: tuple[int, ...], bins: int) -> Tensor:
+def filter_bands(filters: Tensor, width: int = 60) -> tuple[Band, ...]:
+    """The bands of ``width`` log-frequency bins, each with the FFT bins that reach it: low ones need few."""
+    bands = []
+    for first in range(0, filters.shape[1], width):
+        last = min(first + width, filters.shape[1])
+        used = torch.nonzero(filters[:, first:last].any(dim=1))[:, 0]
+        bands.append(Band(low=int(used[0]), high=int(used[-1]) + 1, first=first, last=last))
+    return tuple(bands)
+
+
+def harmonic_stack(
+    spectrum: Tensor, filters: Tensor, bands: tuple[Band, ...], shifts: tuple[int, ...], bins: int
+) -> Tensor:
     """Complex spectrum (B, n_fft // 2 + 1, N) to log magnitudes (B, harmonics, N, K)."""
     # abs() has no gradient at 0.
     power = spectrum.real.square() + spectrum.imag.square()
     magnitude = torch.sqrt(power + QUIETEST).transpose(1, 2)
-    levels = torch.log10(magnitude @ filters) / 3.0
+    levels = torch.log10(torch.cat([_filtered(magnitude, filters, band) for band in bands], dim=-1)) / 3.0
     low = max(0, -min(shifts))
     high = max(0, max(shifts) + bins - filters.shape[1])
     levels = functional.pad(levels, (low, high), value=math.log10(QUIETEST) / 6.0)
     return torch.stack([levels[..., low + s : low + s + bins] for s in shifts], dim=1)
+
+
+def _filtered(magnitude: Tensor, filters: Tensor, band: Band) -> Tensor:
+    return magnitude[..., band.low : band.high] @ filters[band.low : band.high, band.first : band.last]

@@ -18,13 +18,14 @@ from torch.nn import functional
 from majl_cli.convert import PitchGrid
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.layers import ConvNorm, ResidualBlock, patchify, unpatchify
-from majl_cli.models.pitch.log_frequency import harmonic_shifts, harmonic_stack, log_frequency_filters
+from majl_cli.models.pitch.log_frequency import filter_bands, harmonic_shifts, harmonic_stack, log_frequency_filters
 
 
 @dataclass(frozen=True, kw_only=True)
 class SalienceCNNConfig:
     """``n_fft`` and ``window_length`` in samples at ``sample_rate``; ``harmonics`` are multiples of f0 stacked as
-    channels; ``patch_bins`` divides the 360 pitch bins; ``patch_frames`` frames are computed together."""
+    channels; ``patch_bins`` divides the 360 pitch bins; ``patch_frames`` frames are computed together; the first
+    convolution is ``stem_kernel`` patches wide either way."""
 
     sample_rate: int = 16000
     hop_length: int = 160
@@ -34,6 +35,7 @@ class SalienceCNNConfig:
     harmonics: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     patch_bins: int = 3
     patch_frames: int = 2
+    stem_kernel: int = 3
     width: int = 40
     blocks: int = 4
     bottleneck: int = 24
@@ -62,11 +64,12 @@ class SalienceCNN(PitchModule):
         self.register_buffer("window", torch.hann_window(config.window_length), persistent=False)
         filters = log_frequency_filters(config.sample_rate, config.n_fft, config.log_bins, self.grid)
         self.register_buffer("filters", filters, persistent=False)
+        self.bands = filter_bands(filters)
         self.shifts = harmonic_shifts(config.harmonics, self.grid)
 
         patch = config.patch_bins * config.patch_frames
         bins = self.grid.bins // config.patch_bins
-        self.stem = ConvNorm(len(self.shifts) * patch, config.width)
+        self.stem = ConvNorm(len(self.shifts) * patch, config.width, (config.stem_kernel, config.stem_kernel))
         self.blocks = nn.Sequential(
             *(ResidualBlock(config.width, bins, config.bottleneck) for _ in range(config.blocks))
         )
@@ -100,4 +103,4 @@ class SalienceCNN(PitchModule):
             pad_mode="constant",
             return_complex=True,
         )
-        return harmonic_stack(spectrum, self.filters, self.shifts, self.grid.bins)
+        return harmonic_stack(spectrum, self.filters, self.bands, self.shifts, self.grid.bins)

@@ -25,7 +25,7 @@ from majl_cli.convert import PitchGrid
 from majl_cli.errors import ConfigError
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.layers import FrequencyLinear, patchify, unpatchify
-from majl_cli.models.pitch.log_frequency import harmonic_shifts, harmonic_stack, log_frequency_filters
+from majl_cli.models.pitch.log_frequency import filter_bands, harmonic_shifts, harmonic_stack, log_frequency_filters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,7 @@ class StreamingTCN(PitchModule):
         filters = log_frequency_filters(config.sample_rate, config.window_length, config.log_bins, self.grid)
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("filters", filters, persistent=False)
+        self.bands = filter_bands(filters)
         self.shifts = harmonic_shifts(config.harmonics, self.grid)
 
         bins = self.grid.bins // config.patch_bins
@@ -146,7 +147,7 @@ class StreamingTCN(PitchModule):
             center=False,
             return_complex=True,
         )
-        x = harmonic_stack(spectrum, self.filters, self.shifts, self.grid.bins)
+        x = harmonic_stack(spectrum, self.filters, self.bands, self.shifts, self.grid.bins)
         x = patchify(x, 1, self.config.patch_bins).contiguous(memory_format=torch.channels_last)
         x, first = self.stem(x, past[0])
         remembered = [first]

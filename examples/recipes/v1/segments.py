@@ -1,4 +1,4 @@
-"""Training batches made on a GPU: all audio lies in its memory, and augmentation is a few operations on whole batches.
+"""Training batches made where the network runs: all audio lies in memory, augmentation works on whole batches.
 
 Small networks outrun the worker processes that otherwise read, resample and mix. A batch has the keys of
 ``majl_cli.data.dataset.SegmentDataset`` and is drawn in the same spirit: a voice over the accompaniment of its own or
@@ -14,10 +14,13 @@ import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import soxr
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from majl_cli.audio import read_audio
 from majl_cli.data.labels import frames_from_labels, read_pitch
@@ -55,9 +58,10 @@ class Store:
     """Stems of one kind end to end in one tensor (2, samples) of float16, with where each begins, how long it is, how
     often it is drawn and up to which frequency it is known."""
 
-    def __init__(self, parts: Sequence[np.ndarray], weights: Sequence[float], bandwidths: Sequence[float], device: str):
-        lengths = [part.shape[1] for part in parts]
-        self.audio = torch.from_numpy(np.concatenate(parts, axis=1)).to(device)
+    def __init__(
+        self, audio: np.ndarray, lengths: np.ndarray, weights: Sequence[float], bandwidths: Sequence[float], device: str
+    ) -> None:
+        self.audio = torch.from_numpy(audio).to(device)
         self.lengths = torch.tensor(lengths, device=device)
         self.starts = torch.tensor(np.concatenate(([0], np.cumsum(lengths)[:-1])), device=device)
         self.bandwidths = torch.tensor(bandwidths, device=device)
@@ -77,6 +81,9 @@ class Store:
 
     def read(self, track: Tensor, begin: Tensor, speed: Tensor, samples: int) -> Tensor:
         """(B, 2, T) from ``begin`` samples on at ``speed``, by a windowed sinc; silence outside the track."""
+        if self.audio.device.type == "cpu":
+            places = zip(track.tolist(), begin.tolist(), speed.tolist(), strict=True)
+            return torch.stack([self._read_one(*place, samples) for place in places])
         at = begin[:, None] + torch.arange(samples, device=begin.device) * speed[:, None]
         first = at.floor()
         share = (at - first)[..., None]
@@ -92,8 +99,21 @@ class Store:
             out += (self.audio[:, place].float() * (kernel[..., n] * inside)).transpose(0, 1)
         return out
 
+    def _read_one(self, track: int, begin: float, speed: float, samples: int) -> Tensor:
+        """The same for one (2, T), in a hundredth of the time on a CPU."""
+        first, length = round(begin), int(self.lengths[track])
+        needed = samples if speed == 1.0 else math.ceil(samples * speed) + 1
+        low, high = max(0, first), min(first + needed, length)
+        start = int(self.starts[track])
+        piece = self.audio[:, start + low : start + max(low, high)].float()
+        piece = functional.pad(piece, (low - first, needed - (low - first) - piece.shape[1]))
+        if speed == 1.0:
+            return piece
+        turned = soxr.resample(piece.T.numpy(), speed * 1e4, 1e4, quality="MQ")
+        return functional.pad(torch.from_numpy(turned.T), (0, max(0, samples - len(turned))))[:, :samples]
 
-class GpuSegments:
+
+class Segments:
     """``batch(size)`` gives one; ``tracks`` need a voice, an accompaniment or both. Levels and chances: ``Chances``."""
 
     def __init__(
@@ -107,6 +127,7 @@ class GpuSegments:
         lowest_hz: float,
         device: str,
         seed: int,
+        cache: Path | None = None,
     ) -> None:
         self.sample_rate, self.chances, self.lowest_hz = sample_rate, chances, lowest_hz
         self.samples = round(seconds * sample_rate)
@@ -114,12 +135,10 @@ class GpuSegments:
         self.generator = torch.Generator(device).manual_seed(seed)
         sung = [track for track in tracks if "vocals" in track.stems]
         backed = [track for track in tracks if accompaniment_stems(track, "vocals")]
-        with multiprocessing.get_context("fork").Pool() as pool:
-            load = partial(_load, sample_rate=sample_rate)
-            voices = pool.map(load, [[(1, track.stems["vocals"])] for track in sung], chunksize=4)
-            music = pool.map(load, [accompaniment_stems(track, "vocals") for track in backed], chunksize=4)
-        self.voices = Store(voices, *self._drawing(sung, corpus_weights), device)
-        self.music = Store(music, *self._drawing(backed, corpus_weights), device)
+        voices = _loaded("voices", [[(1, track.stems["vocals"])] for track in sung], sample_rate, cache)
+        music = _loaded("music", [accompaniment_stems(track, "vocals") for track in backed], sample_rate, cache)
+        self.voices = Store(*voices, *self._drawing(sung, corpus_weights), device)
+        self.music = Store(*music, *self._drawing(backed, corpus_weights), device)
         own = {track.id: number for number, track in enumerate(backed)}
         self.own = torch.tensor([own.get(track.id, -1) for track in sung], device=device)
         self._load_pitch(sung, device)
@@ -178,10 +197,15 @@ class GpuSegments:
         self, store: Store, audio: Tensor, limit: Tensor, which: Tensor, level_db: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Another of the same kind below those that are marked in ``which`` (B,); audio and bandwidth."""
-        track, speed = store.draw(len(audio), self.generator), self._speed(len(audio))
+        rows = torch.nonzero(which)[:, 0]
+        if not len(rows):
+            return audio, limit
+        track, speed = store.draw(len(rows), self.generator), self._speed(len(rows))
         other = store.read(track, store.begin(track, self.samples * speed, self.generator), speed, self.samples)
-        audio = torch.where(which[:, None, None], _add_below(audio, other, level_db), audio)
-        return audio, torch.where(which, torch.minimum(limit, store.bandwidths[track] * speed), limit)
+        audio, limit = audio.clone(), limit.clone()
+        audio[rows] = _add_below(audio[rows], other, level_db[rows])
+        limit[rows] = torch.minimum(limit[rows], store.bandwidths[track] * speed)
+        return audio, limit
 
     @staticmethod
     def _drawing(tracks: Sequence[Track], corpus_weights: Mapping[str, float]) -> tuple[list[float], list[float]]:
@@ -196,6 +220,8 @@ class GpuSegments:
             f0, known = np.zeros(len(times)), np.zeros(len(times), bool)
             if track.pitch is not None and not track.octave_free:
                 f0, known = frames_from_labels(read_pitch(track), times)
+            if track.kept is not None:  # pseudo-labels that passed majl filter
+                known &= np.searchsorted(np.reshape(track.kept, -1), times, side="right") % 2 == 1
             f0s.append(f0)
             knowns.append(known)
             starts.append(starts[-1] + len(times))
@@ -245,17 +271,22 @@ class GpuSegments:
 
     def _reverb(self, audio: Tensor) -> Tensor:
         """A room of decaying noise, its highs sooner gone than its lows, after up to 40 ms."""
-        c, size = self.chances, len(audio)
+        c = self.chances
+        rows = torch.nonzero(self._happens(len(audio), c.reverb))[:, 0]
+        if not len(rows):
+            return audio
+        dry, size = audio[rows], len(rows)
         decay = self._uniform(size, *c.reverb_seconds)[:, None, None]
         time = torch.arange(self.samples, device=audio.device) / self.sample_rate
-        room = torch.randn(audio.shape, generator=self.generator, device=audio.device) * torch.exp(-6.9 * time / decay)
+        room = torch.randn(dry.shape, generator=self.generator, device=audio.device) * torch.exp(-6.9 * time / decay)
         room = room * (time > self._uniform(size, 0.0, 0.04)[:, None, None])
-        spectrum = torch.fft.rfft(audio, 2 * self.samples) * torch.fft.rfft(room, 2 * self.samples)
+        spectrum = torch.fft.rfft(dry, 2 * self.samples) * torch.fft.rfft(room, 2 * self.samples)
         frequencies = torch.fft.rfftfreq(2 * self.samples, 1.0 / self.sample_rate, device=audio.device)
         spectrum = spectrum / (1.0 + (frequencies / self._uniform(size, 1500.0, 8000.0)[:, None, None]) ** 2)
         wet = torch.fft.irfft(spectrum)[..., : self.samples]
-        wet = _add_below(audio, wet, self._uniform(size, *c.reverb_db))
-        return torch.where(self._happens(size, c.reverb)[:, None, None], wet, audio)
+        audio = audio.clone()
+        audio[rows] = _add_below(dry, wet, self._uniform(size, *c.reverb_db))
+        return audio
 
     def _saturate(self, audio: Tensor) -> Tensor:
         size = len(audio)
@@ -280,6 +311,26 @@ class GpuSegments:
         gain = 10.0 ** (self._uniform(len(voice), *self.chances.level_db) / 20.0) / _rms(mixture).clamp_min(1e-3)
         gain = torch.minimum(gain, 0.99 / mixture.abs().amax(dim=(1, 2)).clamp_min(1e-6))[:, None, None]
         return voice * gain, music * gain
+
+
+def _loaded(
+    name: str, parts: Sequence[Sequence[tuple[int, Stem]]], sample_rate: int, cache: Path | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Everything end to end (2, samples) and the lengths; in ``cache`` it is made once and mapped by every process."""
+    ends = None if cache is None else cache / f"{name}-lengths.npy"
+    if ends is None or not ends.exists():
+        with multiprocessing.get_context("fork").Pool() as pool:
+            loaded = pool.map(partial(_load, sample_rate=sample_rate), parts, chunksize=4)
+        audio, lengths = np.concatenate(loaded, axis=1), np.array([part.shape[1] for part in loaded])
+        if cache is None or ends is None:
+            return audio, lengths
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(cache / f"{name}.npy", audio)
+        np.save(ends, lengths)
+    lengths = np.load(ends)
+    if len(lengths) != len(parts):
+        raise SystemExit(f"{cache}: made for other tracks; give another folder, or remove it")
+    return np.load(ends.with_name(f"{name}.npy"), mmap_mode="c"), lengths
 
 
 def _load(stems: Sequence[tuple[int, Stem]], sample_rate: int) -> np.ndarray:

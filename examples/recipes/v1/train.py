@@ -1,10 +1,11 @@
-"""Train a joint model for as long as a GPU is lent: Stage I with DWHS, with batches made on the GPU itself.
+"""Train a joint model for as long as a machine is at hand, with batches made where the network runs.
 
-    python examples/recipes/v1/train_on_gpu.py base.toml train.jsonl runs/v1 --minutes 9
+    python examples/recipes/v1/train.py base.toml train.jsonl runs/v1 --minutes 9
+    python examples/recipes/v1/train.py unet.toml train.jsonl runs/unet --steps 300 --device cpu --threads 1
 
 The configuration is that of ``majl train-stage1`` (model, loss, weighting, data.weights, batch size and rates of the
-loop); losses, weighting and averaging are majl's own. The learning rate falls with the time that is left, not with
-steps: the machine decides how many there are. Started again with more ``--minutes``, it goes on from the last save.
+loop); losses, DWHS and averaging are majl's own. The learning rate falls with what is left of ``--minutes`` or
+``--steps``. Started again with more of them, it goes on from the last save.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_segments import Chances, GpuSegments
+from safetensors.torch import load_file
+from segments import Chances, Segments
 
 from majl_cli.config import build, to_dict
 from majl_cli.data.manifest import read_manifest, summary
@@ -29,10 +31,13 @@ from majl_cli.models.registry import build_pitch, build_separation
 from majl_cli.training.dwhs import Weighting
 from majl_cli.training.ema import exponential_average
 from majl_cli.training.loop import make_optimizer
+from majl_cli.training.losses import pitch_loss, weighted_sum
 from majl_cli.training.stage_config import StageConfig, without_paths
-from majl_cli.training.step import joint_losses
+from majl_cli.training.step import JointLosses, joint_losses
 
 SAVE_SECONDS = 60.0
+NEVER = {"reverb": 0.0, "colour": 0.0, "saturation": 0.0, "narrow": 0.0, "second_voice": 0.0}
+PLAIN = Chances(**NEVER, second_accompaniment=0.0)
 
 
 def main() -> None:
@@ -40,14 +45,41 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("run", type=Path, help="folder for the log, the state and the checkpoint")
-    parser.add_argument("--minutes", type=float, required=True, help="training time in all, earlier starts counted in")
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="training time in all, earlier starts counted in")
+    length.add_argument("--steps", type=int, help="steps in all, earlier starts counted in")
+    parser.add_argument("--init", type=Path, action="append", default=[], help="checkpoint whose modules are taken on")
+    parser.add_argument("--pitch-only", action="store_true", help="train the pitch module, on the clean voices")
+    parser.add_argument("--cache", type=Path, help="folder for the decoded audio of this manifest, kept for other runs")
+    parser.add_argument("--plain", action="store_true", help="augment by remixing, level, speed and rests only")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int)
+    bfloat16 = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16" if bfloat16 else "float32")
     arguments = parser.parse_args()
     config = build(StageConfig, tomllib.loads(arguments.config.read_text()), section="config")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
+    torch.set_flush_denormal(True)  # gradients of silence are that small, and a CPU takes ten times as long for them
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     Run(config, arguments).train()
+
+
+def taken_on(joint: JointModel, folder: Path) -> str:
+    """Copy every module of a checkpoint that has the very shape of ours; says which. Others begin at random."""
+    weights = load_file(folder / "model.safetensors")
+    names = []
+    for name in ("separation", "pitch"):
+        module = getattr(joint, name)
+        part = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+        ours = {key: value.shape for key, value in module.state_dict().items()}
+        if {key: value.shape for key, value in part.items()} == ours:
+            module.load_state_dict(part)
+            names.append(name)
+    if not names:
+        raise SystemExit(f"{folder}: no module of it has the shape that the configuration asks for")
+    return f"{' and '.join(names)} of {folder.name}"
 
 
 class Run:
@@ -55,7 +87,7 @@ class Run:
 
     def __init__(self, config: StageConfig, arguments: argparse.Namespace) -> None:
         self.config, self.folder, self.device = config, arguments.run, arguments.device
-        self.limit = 60.0 * arguments.minutes
+        self.minutes, self.steps, self.pitch_only = arguments.minutes, arguments.steps, arguments.pitch_only
         self.dtype = getattr(torch, arguments.dtype)
         torch.manual_seed(config.seed)
         model = config.model
@@ -64,6 +96,7 @@ class Run:
             build_pitch(model.pitch, model.pitch_options),
             target=model.target,
         )
+        self.origins = [taken_on(joint, folder) for folder in arguments.init]
         self.joint = joint.to(self.device, memory_format=torch.channels_last)
         self.ema = exponential_average(self.joint, config.loop.ema_decay)
         self.optimizer, _ = make_optimizer(self.joint, config.loop)
@@ -75,27 +108,28 @@ class Run:
             self._resume()
         tracks = [track for track in read_manifest(arguments.manifest) if track.split == "train"]
         self.corpora = summary(tracks)
-        self.data = GpuSegments(
+        self.data = Segments(
             tracks,
             sample_rate=self.joint.separation.sample_rate,
             seconds=config.data.segment_seconds,
             corpus_weights=config.data.weights,
-            chances=Chances(),
+            chances=PLAIN if arguments.plain else Chances(),
             lowest_hz=config.data.lowest_hz,
             device=self.device,
             seed=config.seed + 1000 * self.step,
+            cache=arguments.cache,
         )
 
     def train(self) -> None:
-        """Step until the time is up; then save and export."""
+        """Step until the time is up or the steps are done; then save and export."""
         loop, clock, saved = self.config.loop, time.monotonic(), self.seconds
         before = self.seconds
         self.joint.train()
-        while self.seconds < self.limit:
+        while self._progress() < 1.0:
             self._set_rate()
             batch: dict[str, Any] = self.data.batch(loop.batch_size)
             with torch.autocast(torch.device(self.device).type, self.dtype, enabled=self.dtype != torch.float32):
-                losses = joint_losses(self.joint, batch, self.joint, self.config.loss, self.weighting)
+                losses = self._pitch_losses(batch) if self.pitch_only else self._joint_losses(batch)
             losses.total.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.joint.parameters(), loop.clip_norm)
             if not torch.isfinite(norm):
@@ -112,8 +146,25 @@ class Run:
                 self._save()
         self._save()
 
+    def _joint_losses(self, batch: dict[str, Any]) -> JointLosses:
+        return joint_losses(self.joint, batch, self.joint, self.config.loss, self.weighting)
+
+    def _pitch_losses(self, batch: dict[str, Any]) -> JointLosses:
+        """The pitch loss on the clean voices, in the place of all losses."""
+        logits = self.joint.pitch(self.joint.hand_over(batch["sources"][:, 0]))
+        frames = min(logits.shape[1], batch["f0"].shape[1])
+        f0, known = batch["f0"][:, :frames], batch["pitch_known"][:, :frames]
+        loss = pitch_loss(logits[:, :frames].float(), f0, self.joint.pitch.grid, self.config.loss.pitch_sigma_cents)
+        mean = weighted_sum(loss, known) / known.sum().clamp_min(1.0)
+        none = torch.zeros_like(mean)
+        return JointLosses(total=self.config.loss.omega_pe * mean, separation=none, pitch=mean, per_example=none[None])
+
+    def _progress(self) -> float:
+        """How much of the time or of the steps is done; 1 at the end."""
+        return self.seconds / (60.0 * self.minutes) if self.minutes else self.step / self.steps
+
     def _set_rate(self) -> None:
-        loop, progress = self.config.loop, min(1.0, self.seconds / self.limit)
+        loop, progress = self.config.loop, min(1.0, self._progress())
         warm = min(1.0, (self.step + 1) / max(1, loop.warmup_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = loop.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * progress))
@@ -144,6 +195,7 @@ class Run:
             torch.save(state, file)
         aside.replace(self.state_file)
         model = self.config.model
+        origins = {"taken_on": self.origins} if self.origins else {}
         save_checkpoint(
             self.folder / "best",
             self.ema.module,
@@ -158,6 +210,7 @@ class Run:
                     "hours": round(self.seconds / 3600, 3),
                     "seed": self.config.seed,
                     "corpora": self.corpora,
+                    **origins,
                     "torch": torch.__version__,
                     "config": without_paths(to_dict(self.config)),
                 },
