@@ -24,8 +24,11 @@ from majl_cli.data.augment import (
     draw_speed,
     level_gain,
     place,
+    produced,
     rms,
+    scaled,
     stutter,
+    through_codec,
     without_rumble,
 )
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_confidence, read_pitch
@@ -109,7 +112,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.samples = round(segment_seconds * sample_rate)
         self.seconds = segment_seconds
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
-        self.augment, self.lowest_hz, self.keep_true_labels = augment, lowest_hz, keep_true_labels
+        self.augment = None if augment is None else scaled(augment)
+        self.lowest_hz, self.keep_true_labels = lowest_hz, keep_true_labels
         if buckets:
             tracks = [track for track in tracks if buckets.get(track.bucket, 0.0) > 0]
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture and not t.octave_free)]
@@ -194,12 +198,16 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             segment.known = segment.known & (segment.f0 > 0)  # where the lead rests, the other may sing
         if generator.random() < config.reverb_probability:
             segment.voice = add_reverb(segment.voice, self.sample_rate, config, generator)
+        segment.voice = produced(segment.voice, self.sample_rate, config, generator)
         segment.voice = place(segment.voice, config.vocals_pan_db, config, generator)
+        segment.music = produced(segment.music, self.sample_rate, config, generator)
         segment.music = place(segment.music, config.accompaniment_pan_db, config, generator)
         if generator.random() < config.second_accompaniment_probability:
             more, limit = self._second_accompaniment(rms(segment.music), config, generator)
             segment.music, segment.bandwidth = segment.music + more, min(segment.bandwidth, limit)
         segment.music = balance(segment.voice, segment.music, config, generator)
+        coded = through_codec(segment.voice, segment.music, self.sample_rate, config, generator)
+        segment.voice, segment.music = coded
         chance = generator.random()
         if chance < config.vocals_absent_probability:
             if may_rest:
