@@ -83,11 +83,10 @@ def plan(order: Order) -> Plan:
     recordings, free = read_recordings(root)
     if order.open_only:
         recordings = [track for track in recordings if track.id in free]
-    voiced = [t for t in recordings if t.split == "train" and t.corpus in ALL_VOICED and "vocals" in t.stems]
-    voices = {"resung-open": [t for t in voiced if t.id in free], "resung": [t for t in voiced if t.id not in free]}
+    voices = solo_voices(recordings, free)
     counts = {"accompaniments": order.accompaniments, "sung": order.sung}
     counts |= {kind: order.voices for kind, tracks in voices.items() if tracks}
-    if order.voices and not voiced:
+    if order.voices and not any(voices.values()):
         raise DataError(f"{root}: no solo voice to sing again", f"known corpora of them: {', '.join(ALL_VOICED)}")
     pieces = [
         Job(kind=kind, index=index, path=out / kind / f"{index:05d}.wav")
@@ -98,6 +97,12 @@ def plan(order: Order) -> Plan:
     material = read_material(order, voices, {job.kind for job in pieces if not job.path.exists()})
     decoded = _decode_jobs(recordings, root, out / "recordings") if order.decode else {}
     return Plan(order=order, material=material, recordings=recordings, free=free, decoded=decoded, pieces=pieces)
+
+
+def solo_voices(recordings: Sequence[Track], free: set[str]) -> dict[str, list[Track]]:
+    """The recordings that can be sung again, by the kind of piece they give."""
+    voiced = [t for t in recordings if t.split == "train" and t.corpus in ALL_VOICED and "vocals" in t.stems]
+    return {"resung-open": [t for t in voiced if t.id in free], "resung": [t for t in voiced if t.id not in free]}
 
 
 def read_material(order: Order, voices: dict[str, list[Track]], kinds: set[str]) -> Material:
