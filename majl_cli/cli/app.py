@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
 from majl_cli.cli.console import print_error
+from majl_cli.cli.data import data
 from majl_cli.cli.evaluate import evaluate
 from majl_cli.cli.experiment import experiment
 from majl_cli.cli.filter import filter
@@ -75,6 +76,12 @@ app.command(epilog="Example: majl pitch song.wav --csv --midi --out melody  (wri
     pitch
 )
 app.add_typer(models, name="models", epilog="Example: majl models list")
+app.add_typer(
+    data,
+    name="data",
+    epilog="Examples: majl data voice-bank voices; majl data synth --recordings recordings --out runs/v1 "
+    "--voice-bank voices --sung 300",
+)
 app.command(epilog="Example: majl init --data mir-1k=MIR-1K  (writes majl.toml; then: majl train-stage1)")(init)
 app.command(
     epilog="Example: majl train-stage1 --data mir-1k=MIR-1K --out runs/first  (then: majl separate song.wav --model "

@@ -44,7 +44,7 @@ def init(
     from majl_cli.data.buckets import count_buckets, what_is_missing
     from majl_cli.data.corpora import corpora
     from majl_cli.data.manifest import summary
-    from majl_cli.data.sources import load_tracks
+    from majl_cli.data.sources import STREAM, load_tracks
     from majl_cli.files import write_text
     from majl_cli.project import FILE_NAME, project_from
 
@@ -54,7 +54,7 @@ def init(
         raise ConfigError(f"{file}: exists already", "edit it, write over it with --force, or choose another --out")
     text = project_text(
         runs="runs" if runs is None else relative_to_file(runs, file),
-        folders=_folders(data or [], corpora, file),
+        folders=_folders(data or [], [*corpora, STREAM], file),
         manifests=[relative_to_file(path, file) for path in manifest or []],
         preset=None if preset is None else _preset(preset, file),
         corpora=corpora,

@@ -64,7 +64,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="CORPUS=FOLDER",
-        help="mir-1k, musdb18, mir-st500, medleydb, ikala, ultrastar or stems, and its folder. May be repeated.",
+        help="mir-1k, musdb18, mir-st500, medleydb, ikala, ultrastar or stems, and its folder; or synth=FILE, for "
+        "pieces made while training. May be repeated.",
     ),
 ]
 ManifestOption = Annotated[

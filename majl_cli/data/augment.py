@@ -5,13 +5,17 @@ Audio here is (channels, samples) float32.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from majl_cli.data.effects import CODECS, coded, compressed, equalised, saturated, widened
+from majl_cli.errors import ConfigError
+
 Audio = NDArray[np.float32]
 SILENT_RMS = 1e-3
+COLOUR_BANDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,14 @@ class AugmentConfig:
     against the lead, whose pitch stays the label. ``reverb``: the voice in a synthetic room of ``reverb_seconds`` (time
     to decay by 60 dB), ``reverb_db`` against the dry voice. ``stutter``: a slice of ``stutter_seconds`` of the voice,
     repeated, as in electronic music (its pitch then counts as unknown). The ``*_absent`` cases teach what silence is.
+
+    Off by default, for voice and accompaniment each: ``colour``, an equaliser of eight bands of up to ``colour_db``;
+    ``compression``, which makes ``compression_ratio`` dB one from ``compression_depth_db`` below the loudest moment
+    upwards; ``saturation``, tanh with the peak at ``saturation_drive``; ``width`` of the stereo, 0 for mono. ``codec``:
+    both stems through MP3 or Vorbis at one ``codec_compression`` (0 best, 0.95 worst), each by itself, so that they
+    still add up to the mixture; up to a tenth of a second for a second of stereo.
+
+    ``scale`` multiplies all probabilities: 0 leaves only levels, polarity and channel swap.
     """
 
     remix_probability: float = 0.7
@@ -47,6 +59,38 @@ class AugmentConfig:
     stutter_seconds: tuple[float, float] = (0.08, 0.5)
     vocals_absent_probability: float = 0.04
     accompaniment_absent_probability: float = 0.08
+    colour_probability: float = 0.0
+    colour_db: float = 8.0
+    compression_probability: float = 0.0
+    compression_ratio: tuple[float, float] = (2.0, 8.0)
+    compression_depth_db: tuple[float, float] = (6.0, 24.0)
+    saturation_probability: float = 0.0
+    saturation_drive: tuple[float, float] = (1.0, 4.0)
+    width_probability: float = 0.0
+    width: tuple[float, float] = (0.0, 1.6)
+    codec_probability: float = 0.0
+    codec_compression: tuple[float, float] = (0.6, 0.9)
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.scale >= 0:
+            raise ConfigError(f"augment.scale {self.scale} will not do", "use 0 for none, 1 for what is configured")
+        if not 0 <= self.codec_compression[0] <= self.codec_compression[1] <= 0.95:
+            raise ConfigError(
+                f"augment.codec_compression {list(self.codec_compression)}: not a range",
+                "use [0.6, 0.9], within 0 to 0.95",
+            )
+
+
+def scaled(config: AugmentConfig) -> AugmentConfig:
+    """The configuration with its probabilities times its ``scale``, up to 1."""
+    names = [item.name for item in fields(config) if item.name.endswith("_probability")]
+    return replace(config, scale=1.0, **{name: min(1.0, config.scale * getattr(config, name)) for name in names})
+
+
+def happens(probability: float, generator: np.random.Generator) -> bool:
+    """Whether it happens this time; what never happens draws nothing, so that everything else stays as it was."""
+    return probability > 0 and generator.random() < probability
 
 
 def draw_speed(config: AugmentConfig, generator: np.random.Generator) -> float:
@@ -67,7 +111,9 @@ def without_rumble(audio: Audio, sample_rate: int, lowest_hz: float) -> Audio:
 
 
 def place(audio: Audio, pan_db: float, config: AugmentConfig, generator: np.random.Generator) -> Audio:
-    """Swap channels, pan and turn the polarity, each by chance."""
+    """Change the width, swap channels, pan and turn the polarity, each by chance."""
+    if happens(config.width_probability, generator):
+        audio = widened(audio, generator.uniform(*config.width))
     if config.channel_swap and len(audio) == 2 and generator.random() < 0.5:
         audio = audio[::-1]
     if len(audio) == 2 and generator.random() < config.pan_probability:
@@ -76,6 +122,30 @@ def place(audio: Audio, pan_db: float, config: AugmentConfig, generator: np.rand
     if config.polarity and generator.random() < 0.5:
         audio = -audio
     return audio
+
+
+def produced(audio: Audio, sample_rate: int, config: AugmentConfig, generator: np.random.Generator) -> Audio:
+    """A stem coloured, compressed and saturated, each by chance."""
+    if happens(config.colour_probability, generator):
+        bands_db = generator.uniform(-config.colour_db, config.colour_db, COLOUR_BANDS)
+        audio = equalised(audio, sample_rate, bands_db)
+    if happens(config.compression_probability, generator):
+        ratio, depth_db = generator.uniform(*config.compression_ratio), generator.uniform(*config.compression_depth_db)
+        audio = compressed(audio, sample_rate, ratio=ratio, depth_db=depth_db)
+    if happens(config.saturation_probability, generator):
+        audio = saturated(audio, generator.uniform(*config.saturation_drive))
+    return audio
+
+
+def through_codec(
+    voice: Audio, music: Audio, sample_rate: int, config: AugmentConfig, generator: np.random.Generator
+) -> tuple[Audio, Audio]:
+    """Both stems through the same coder, by chance. A coder's noise belongs to no stem; coding each of them alone gives
+    it one, and the highs it leaves out are missing in the mixture as they are in the stems."""
+    if not happens(config.codec_probability, generator):
+        return voice, music
+    codec, compression = str(generator.choice(sorted(CODECS))), generator.uniform(*config.codec_compression)
+    return coded(voice, sample_rate, codec, compression), coded(music, sample_rate, codec, compression)
 
 
 def add_reverb(audio: Audio, sample_rate: int, config: AugmentConfig, generator: np.random.Generator) -> Audio:

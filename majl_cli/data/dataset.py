@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,14 +24,20 @@ from majl_cli.data.augment import (
     draw_speed,
     level_gain,
     place,
+    produced,
     rms,
+    scaled,
     stutter,
+    through_codec,
     without_rumble,
 )
 from majl_cli.data.labels import PitchLabels, frames_from_labels, read_confidence, read_pitch
 from majl_cli.data.manifest import Stem, Track, accompaniment_stems, check_rate
 from majl_cli.errors import DataError
 from majl_cli.resample import resample, to_channels
+
+if TYPE_CHECKING:
+    from majl_cli.data.synth.stream import Stream
 
 Audio = NDArray[np.float32]
 MARGIN_SECONDS = 0.01  # read on either side for the resampler's filter
@@ -78,6 +84,9 @@ class SegmentDataset(Dataset[dict[str, Any]]):
     bucket gives, and one that is not named gives none (empty: all as they are). What the target has below ``lowest_hz``
     is taken out. Raises DataError if there is no target, or nothing to put it over.
 
+    Tracks that stand for pieces without end (``Track.stream``) have them made in ``streams_folder`` when a segment is
+    drawn from them.
+
     Where the filter left nothing of a pseudo-labelled track, ``keep_true_labels`` still trains on the label that is
     true: the stems of an mss track, the pitch of a pe track over its own accompaniment.
 
@@ -102,6 +111,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         lowest_hz: float = 0.0,
         seed: int = 0,
         length: int = 1,
+        streams_folder: Path | None = None,
     ) -> None:
         self.sample_rate, self.channels, self.target, self.seed, self.length = (
             sample_rate, channels, target, seed, length,
@@ -109,7 +119,8 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self.samples = round(segment_seconds * sample_rate)
         self.seconds = segment_seconds
         self.frame_times = np.arange(round(segment_seconds / frame_seconds) + 1) * frame_seconds
-        self.augment, self.lowest_hz, self.keep_true_labels = augment, lowest_hz, keep_true_labels
+        self.augment = None if augment is None else scaled(augment)
+        self.lowest_hz, self.keep_true_labels = lowest_hz, keep_true_labels
         if buckets:
             tracks = [track for track in tracks if buckets.get(track.bucket, 0.0) > 0]
         self.sung = [t for t in tracks if target in t.stems or (t.labels == "pe" and t.mixture and not t.octave_free)]
@@ -123,6 +134,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         self._backed_ends = self._ends(self.backed, corpus_weights or {}, buckets or {})
         if not (self._sung_ends[-1] > 0 and self._backed_ends[-1] > 0):
             raise DataError("all training tracks have the weight or the duration 0", "give a corpus a weight above 0")
+        self._streams = _open_streams([*self.sung, *self.backed], streams_folder)
         self._labels: dict[Path, PitchLabels] = {}
         self._confidences: dict[Path, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
@@ -131,13 +143,13 @@ class SegmentDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, index])))
-        track = _draw(self.sung, self._sung_ends, generator)
+        track = self._draw_sung(index, generator)
         if self.target not in track.stems:
             return self._pitch_only(track, generator)
         speed = 1.0 if self.augment is None else draw_speed(self.augment, generator)
         vocals = self._excerpt(track, [(1, track.stems[self.target])], self._start(track, speed, generator), speed)
         f0, known = self._pitch(track, vocals)
-        backing, accompaniment = self._accompaniment(track, vocals, generator)
+        backing, accompaniment = self._accompaniment(index, track, vocals, generator)
         times, other_times = self._times(vocals), self._times(accompaniment)
         kept = _kept(track, times)
         # A pseudo-stem laid over another accompaniment may lack the voice its pitch label speaks of.
@@ -160,7 +172,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         if config is not None:
             # A pseudo-stem and its rest are one recording only as they are.
             if not own_mixture:
-                self._augment(segment, kept, config, generator, may_rest=backing.pseudo != "stems")
+                self._augment(index, segment, kept, config, generator, may_rest=backing.pseudo != "stems")
             gain = np.float32(level_gain(segment.voice + segment.music, config, generator))
             segment.voice, segment.music = segment.voice * gain, segment.music * gain
         sources = torch.from_numpy(np.stack((segment.voice, segment.music)).astype(np.float32))
@@ -176,6 +188,7 @@ class SegmentDataset(Dataset[dict[str, Any]]):
 
     def _augment(
         self,
+        index: int,
         segment: Segment,
         kept: NDArray[np.bool_],
         config: AugmentConfig,
@@ -188,18 +201,22 @@ class SegmentDataset(Dataset[dict[str, Any]]):
             segment.voice = stutter(segment.voice, self.sample_rate, config, generator)
             segment.known = np.zeros_like(segment.known)
         if generator.random() < config.second_vocals_probability:
-            other, limit = self._second_vocals(config, generator)
+            other, limit = self._second_vocals(index, config, generator)
             segment.voice = add_below(segment.voice, other, generator.uniform(*config.second_vocals_db))
             segment.bandwidth = min(segment.bandwidth, limit)
             segment.known = segment.known & (segment.f0 > 0)  # where the lead rests, the other may sing
         if generator.random() < config.reverb_probability:
             segment.voice = add_reverb(segment.voice, self.sample_rate, config, generator)
+        segment.voice = produced(segment.voice, self.sample_rate, config, generator)
         segment.voice = place(segment.voice, config.vocals_pan_db, config, generator)
+        segment.music = produced(segment.music, self.sample_rate, config, generator)
         segment.music = place(segment.music, config.accompaniment_pan_db, config, generator)
         if generator.random() < config.second_accompaniment_probability:
-            more, limit = self._second_accompaniment(rms(segment.music), config, generator)
+            more, limit = self._second_accompaniment(index, rms(segment.music), config, generator)
             segment.music, segment.bandwidth = segment.music + more, min(segment.bandwidth, limit)
         segment.music = balance(segment.voice, segment.music, config, generator)
+        coded = through_codec(segment.voice, segment.music, self.sample_rate, config, generator)
+        segment.voice, segment.music = coded
         chance = generator.random()
         if chance < config.vocals_absent_probability:
             if may_rest:
@@ -220,11 +237,23 @@ class SegmentDataset(Dataset[dict[str, Any]]):
                 weights[mine] *= share / weights[mine].sum()
         return np.cumsum(weights)
 
+    def _draw_sung(self, index: int, generator: np.random.Generator) -> Track:
+        return self._piece(_draw(self.sung, self._sung_ends, generator), index, generator)
+
+    def _draw_backed(self, index: int, generator: np.random.Generator) -> Track:
+        return self._piece(_draw(self.backed, self._backed_ends, generator), index, generator)
+
+    def _piece(self, track: Track, index: int, generator: np.random.Generator) -> Track:
+        """The track itself, or a piece of those it stands for."""
+        return track if track.stream is None else self._streams[track.stream].piece(track.id, index, generator)
+
     def _drawn(self, track: Track) -> Sequence[tuple[float, float]]:
         """The parts of a track that segments are drawn from."""
         return ((0.0, track.duration),) if track.kept is None or self.keep_true_labels else track.kept
 
-    def _accompaniment(self, track: Track, vocals: Excerpt, generator: np.random.Generator) -> tuple[Track, Excerpt]:
+    def _accompaniment(
+        self, index: int, track: Track, vocals: Excerpt, generator: np.random.Generator
+    ) -> tuple[Track, Excerpt]:
         """The track's own accompaniment at the vocals' place and speed, or another track's anywhere."""
         own = accompaniment_stems(track, self.target)
         doubtful = track.pseudo == "stems" and _kept(track, self._times(vocals)).mean() < 0.5
@@ -232,15 +261,15 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         if own and (doubtful or not remixes):
             return track, self._excerpt(track, own, vocals.start, vocals.speed)
         assert self.augment is not None
-        backing = _draw(self.backed, self._backed_ends, generator)
+        backing = self._draw_backed(index, generator)
         speed = draw_speed(self.augment, generator)
         start = self._start(backing, speed, generator)
         return backing, self._excerpt(backing, accompaniment_stems(backing, self.target), start, speed)
 
     def _second_accompaniment(
-        self, level: float, config: AugmentConfig, generator: np.random.Generator
+        self, index: int, level: float, config: AugmentConfig, generator: np.random.Generator
     ) -> tuple[Audio, float]:
-        track = _draw(self.backed, self._backed_ends, generator)
+        track = self._draw_backed(index, generator)
         if track.pseudo == "stems":  # may hold some of the voice, and nothing would mask it
             return np.zeros((self.channels, self.samples), np.float32), np.inf
         stems = accompaniment_stems(track, self.target)
@@ -248,9 +277,9 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         audio = place(audio, config.accompaniment_pan_db, config, generator)
         return audio * np.float32(level / max(rms(audio), 1e-3)), _bandwidth(track)
 
-    def _second_vocals(self, config: AugmentConfig, generator: np.random.Generator) -> tuple[Audio, float]:
+    def _second_vocals(self, index: int, config: AugmentConfig, generator: np.random.Generator) -> tuple[Audio, float]:
         """Another voice (C, T), and the bandwidth it is known in."""
-        track = _draw(self.sung, self._sung_ends, generator)
+        track = self._draw_sung(index, generator)
         if self.target not in track.stems or track.pseudo == "stems":
             return np.zeros((self.channels, self.samples), np.float32), np.inf
         speed = draw_speed(config, generator)
@@ -320,10 +349,13 @@ class SegmentDataset(Dataset[dict[str, Any]]):
         frames = len(self.frame_times)
         if track.pitch is None or track.octave_free:
             return np.zeros(frames), np.zeros(frames, bool)
-        if track.pitch not in self._labels:
-            self._labels[track.pitch] = read_pitch(track)
+        labels = self._labels.get(track.pitch)
+        if labels is None:
+            labels = read_pitch(track)
+            if not any(track.pitch.is_relative_to(stream.folder) for stream in self._streams.values()):
+                self._labels[track.pitch] = labels  # those of pieces without end would be without end too
         times = self._times(excerpt)
-        f0, known = frames_from_labels(self._labels[track.pitch], times)
+        f0, known = frames_from_labels(labels, times)
         outside = (times < 0) | (times > track.duration)
         return np.where(outside, 0.0, f0 * excerpt.speed), known | outside
 
@@ -372,6 +404,18 @@ def _kept(track: Track, times: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _bandwidth(track: Track) -> float:
     return track.bandwidth if track.bandwidth is not None else track.sample_rate / 2
+
+
+def _open_streams(tracks: Sequence[Track], folder: Path | None) -> dict[Path, Stream]:
+    """The streams that tracks stand for, by their files. Raises MajlError."""
+    files = sorted({track.stream for track in tracks if track.stream is not None})
+    if not files:
+        return {}
+    if folder is None:
+        raise DataError(f"{files[0]}: there is no folder for its pieces", "name one")
+    from majl_cli.data.synth.stream import Stream
+
+    return {file: Stream(file, folder) for file in files}
 
 
 def _draw(tracks: Sequence[Track], ends: NDArray[np.float64], generator: np.random.Generator) -> Track:

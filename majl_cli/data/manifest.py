@@ -41,6 +41,8 @@ class Track:
     Of a pseudo-labelled track, ``pseudo`` says which label a model made, "pitch" or "stems"; ``confidence`` is a CSV
     file ``time,confidence`` per frame; ``kept`` are the runs of frames (start, end) in seconds that the filter left
     for training (None: everything).
+
+    ``stream``: pieces without end in the place of a track; a TOML file that ``data/synth/stream.py`` reads.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Track:
     pseudo: str = ""
     confidence: Path | None = None
     kept: tuple[tuple[float, float], ...] | None = None
+    stream: Path | None = None
 
     @property
     def bucket(self) -> str:
@@ -178,7 +181,7 @@ def _from_json(line: str, folder: Path, where: str) -> Track:
         if row.get("mixture") is not None:
             row["mixture"] = stem(row["mixture"])
         row["stems"] = {name: stem(value) for name, value in row.get("stems", {}).items()}
-        for name in ("pitch", "confidence"):
+        for name in ("pitch", "confidence", "stream"):
             if row.get(name) is not None:
                 row[name] = folder / row[name]
         if row.get("kept") is not None:

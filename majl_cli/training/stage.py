@@ -128,6 +128,7 @@ class Stage:
             lowest_hz=config.data.lowest_hz,
             seed=config.seed,
             length=loop.steps * loop.accumulate * loop.batch_size * self.accelerator.num_processes,
+            streams_folder=self.run / "synth",
         )
 
     def train(self, listener: Listener = lambda record: None) -> dict[str, Any]:

@@ -20,11 +20,12 @@ CASCADES = ("joint", "detached", "independent")
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder``; ``weights`` multiply a corpus's
-    chance of being drawn; ``buckets`` say which share of the segments each bucket (full, mss, pe, vocals, ...) gives,
-    one not named gives none ({}: all tracks, each as its length says; left out: the stage's own); what the target has
-    below ``lowest_hz`` is rumble and is taken out. ``keep_true_labels``: of tracks whose pseudo-labels the filter
-    dropped, the labels that are true still train (false: the track or frame is left out whole, as the paper reads)."""
+    """``manifests`` are JSON Lines files, ``folders`` corpora as ``corpus=folder`` (or ``synth=FILE``); ``weights``
+    multiply a corpus's chance of being drawn; ``buckets`` say which share of the segments each bucket (full, mss, pe,
+    vocals, ...) gives, one not named gives none ({}: all tracks, each as its length says; left out: the stage's own);
+    what the target has below ``lowest_hz`` is rumble and is taken out. ``keep_true_labels``: of tracks whose
+    pseudo-labels the filter dropped, the labels that are true still train (false: the track or frame is left out whole,
+    as the paper reads)."""
 
     manifests: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from majl_cli.data.augment import AugmentConfig, add_reverb, rms, stutter
 from majl_cli.data.corpora.stems_folder import stems_folder
 from majl_cli.data.dataset import SegmentDataset, collate
 from majl_cli.data.manifest import Stem, Track
-from majl_cli.errors import DataError
+from majl_cli.errors import ConfigError, DataError
 
 RATE = 16000
 
@@ -177,6 +177,66 @@ def test_reverb_lasts_as_long_and_is_as_loud_as_asked() -> None:
 def test_reverb_leaves_silence_silent() -> None:
     silence = np.zeros((1, RATE), np.float32)
     assert not add_reverb(silence, RATE, AugmentConfig(), np.random.default_rng(0)).any()
+
+
+EVERYTHING = AugmentConfig(
+    **{item.name: 1.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")}
+    | {"vocals_absent_probability": 0.0, "accompaniment_absent_probability": 0.0, "stutter_probability": 0.0}
+)
+
+
+def test_stems_add_up_to_the_mixture_with_everything_on(tmp_path: Path) -> None:
+    tracks = [track(tmp_path, "a", vocals=220, accompaniment=1000), track(tmp_path, "b", vocals=330, accompaniment=700)]
+    items = dataset(tracks, EVERYTHING, channels=2)
+    again = dataset(tracks, EVERYTHING, channels=2)
+    for index in range(6):
+        item = items[index]
+        assert torch.equal(item["mixture"], item["sources"][0] + item["sources"][1])
+        assert torch.isfinite(item["mixture"]).all() and 1e-4 < item["mixture"].abs().max() <= 1.0
+        assert item["sources"].abs().amax(dim=(1, 2)).min() > 0
+        assert torch.equal(again[index]["mixture"], item["mixture"])
+
+
+def test_what_never_happens_draws_nothing(tmp_path: Path) -> None:
+    """Segments of a seed are those of the versions that had fewer augmentations."""
+    song = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    other = dataclasses.replace(AugmentConfig(), colour_db=1.0, width=(0.2, 0.3), codec_compression=(0.1, 0.2))
+    for index in range(4):
+        item = dataset([song], AugmentConfig(), channels=2)[index]
+        assert torch.equal(item["mixture"], dataset([song], other, channels=2)[index]["mixture"])
+    assert item["mixture"].double().square().sum().item() == pytest.approx(132.877206, rel=1e-5)
+
+
+@pytest.mark.parametrize("effect", ["colour", "compression", "saturation", "width", "codec"])
+def test_each_effect_is_heard(tmp_path: Path, effect: str) -> None:
+    """A voice of two tones of unequal loudness, different left and right, over noise."""
+    song = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    time = np.arange(5 * RATE) / RATE
+    voice = 0.3 * np.sin(2 * np.pi * np.outer(time, [220, 330])) * (0.1 + (time % 0.5 < 0.25))[:, None]
+    soundfile.write(song.stems["vocals"].path, voice, RATE, subtype="FLOAT")
+    quiet = {"scale": 1.0} | {
+        item.name: 0.0 for item in dataclasses.fields(AugmentConfig) if item.name.endswith("_probability")
+    }
+    quiet |= {"snr_db": (0.0, 0.0), "level_db": (-20.0, -20.0), "polarity": False, "channel_swap": False}
+    stereo = [dataclasses.replace(song, channels=2)]
+    plain = dataset(stereo, AugmentConfig(**quiet), channels=2)[0]["sources"][0]  # type: ignore[arg-type]
+    changed = dataset(stereo, AugmentConfig(**quiet | {f"{effect}_probability": 1.0}), channels=2)  # type: ignore[arg-type]
+    assert (changed[0]["sources"][0] - plain).square().mean() > 1e-5 * plain.square().mean()
+    assert torch.equal(changed[0]["f0"], dataset(stereo, AugmentConfig(**quiet), channels=2)[0]["f0"])  # type: ignore[arg-type]
+
+
+def test_scale_zero_leaves_the_tracks_as_they_are_but_for_level(tmp_path: Path) -> None:
+    song = track(tmp_path, "a", vocals=220, accompaniment=1000)
+    config = dataclasses.replace(EVERYTHING, scale=0.0, polarity=False, channel_swap=False)
+    for index in range(5):
+        voice, music = dataset([song], config)[index]["sources"][:, 0]
+        for audio, frequency in ((voice, 220), (music, 1000)):
+            assert spectral_peak(audio) == pytest.approx(frequency, abs=1)
+            assert audio.square().mean().sqrt() * 2**0.5 == pytest.approx(audio.abs().max().item(), rel=0.01)
+    with pytest.raises(ConfigError, match="augment.scale -1"):
+        AugmentConfig(scale=-1)
+    with pytest.raises(ConfigError, match="augment.codec_compression"):
+        AugmentConfig(codec_compression=(0.9, 1.0))
 
 
 def test_rumble_is_taken_out_of_the_target_and_of_the_mixture(tmp_path: Path) -> None:

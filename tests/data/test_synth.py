@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import mido
 import numpy as np
 import pytest
+from synth_recordings import midi_song
 from tiny_soundfont import tiny_soundfont
 
 from majl_cli.data.synth import instruments
@@ -17,30 +16,6 @@ from majl_cli.data.synth.drums import KICK, STYLES, draw_drums
 from majl_cli.data.synth.songs import Note, Song, find_chords, read_songs, song_from_midi
 from majl_cli.data.synth.soundfont import RATE, Bend, Part, SoundfontPlayer
 from majl_cli.errors import DataError
-
-CHORDS = [(48, 64, 67, 72), (45, 60, 64, 69), (41, 60, 65, 69), (43, 59, 62, 67)]  # C, A minor, F, G
-
-
-def midi_song(bars: int = 16, late: float = 0.0) -> bytes:
-    """A song of four chords, a bar each, whose first bar begins ``late`` beats into the file."""
-    midi = mido.MidiFile(ticks_per_beat=480)
-    for name in ("MELODY", "BRIDGE", "PIANO"):
-        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name, time=0)])
-        now = 0
-        for bar in range(bars):
-            chord = CHORDS[bar % 4]
-            onsets = [(0.0, chord)] if name == "PIANO" else [(beat, chord[1 + beat % 3 :][:1]) for beat in range(4)]
-            for beat, pitches in onsets:
-                start, length = round((late + bar * 4 + beat) * 480), 1900 if name == "PIANO" else 400
-                for n, pitch in enumerate(pitches):
-                    track.append(mido.Message("note_on", note=pitch, velocity=80, time=0 if n else start - now))
-                for n, pitch in enumerate(pitches):
-                    track.append(mido.Message("note_off", note=pitch, time=0 if n else length))
-                now = start + length
-        midi.tracks.append(track)
-    file = io.BytesIO()
-    midi.save(file=file)
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")

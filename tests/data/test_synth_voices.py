@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from numpy.typing import NDArray
-from test_synth import midi_song
-from tiny_soundfont import tiny_soundfont
+from synth_recordings import BINS, RATE, midi_song, spoken, vowel, write_recordings
 
-from majl_cli.data.augment import AugmentConfig
-from majl_cli.data.dataset import SegmentDataset
-from majl_cli.data.labels import read_pitch
-from majl_cli.data.manifest import Stem, Track, read_manifest
+from majl_cli.data.manifest import Stem, Track
 from majl_cli.data.synth.contour import draw_manner, note_runs, recontoured, sung_notes
 from majl_cli.data.synth.resynthesis import resing
 from majl_cli.data.synth.songs import song_from_midi
 from majl_cli.data.synth.sung import nucleus, read_bank, sing
-from majl_cli.data.synth.world import FRAME_SECONDS, Voice, analyse, at_places, breathier, reshaped, synthesise
+from majl_cli.data.synth.world import FRAME_SECONDS, analyse, at_places, breathier, reshaped, synthesise
 from majl_cli.errors import DataError
 
 pytest.importorskip("pyworld", reason="pyworld is not installed; the synth extra brings it")
-
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "recipes" / "v1" / "make_data.py"
-RATE = 16000
-BINS = 513
-
-
-def vowel(f0: NDArray[np.float64], formants: tuple[float, ...] = (700.0, 1200.0, 2600.0)) -> Voice:
-    """A voice of steady formants, unvoiced where ``f0`` is 0."""
-    frequencies = np.linspace(0.0, RATE / 2, BINS)
-    envelope = sum(np.exp(-(((frequencies - formant) / 150.0) ** 2)) for formant in formants) + 1e-3
-    aperiodicity = np.where(f0[:, None] > 0, np.clip(frequencies / 8000.0, 0.01, 0.6), 1.0)
-    return Voice(
-        f0=f0,
-        log_envelope=np.tile(np.log(1e-3 * envelope), (len(f0), 1)).astype(np.float32),
-        aperiodicity=aperiodicity.astype(np.float32),
-        sample_rate=RATE,
-    )
-
-
-def spoken(seconds: float = 1.0) -> NDArray[np.float32]:
-    """A consonant, a vowel, silence; at RATE."""
-    f0 = np.full(round(seconds / FRAME_SECONDS), 180.0)
-    f0[:20], f0[-30:] = 0.0, 0.0
-    audio = synthesise(vowel(f0))
-    audio[-25 * 80 :] *= 0.001
-    return audio
 
 
 def autocorrelation_cents(audio: NDArray[np.float32], rate: int, f0: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,34 +47,7 @@ def autocorrelation_cents(audio: NDArray[np.float32], rate: int, f0: NDArray[np.
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of one free voice, its index, songs, a voice bank and a soundfont."""
-    root = tmp_path_factory.mktemp("recordings")
-    voice = np.tile(spoken(), 3)
-    soundfile.write(root / "voice.wav", voice, RATE)
-    soundfile.write(root / "other.wav", voice, RATE)
-    (root / "index.csv").write_text(
-        "path,corpus,split,role,stem,artist,song,seconds,sample_rate,channels,licence,clearly_free,labels\n"
-        f"voice.wav,Turkish makam a cappella,train,vocals-only,vocals,ada,song,3.0,{RATE},1,CC0,yes,\n"
-        f"other.wav,SSVD v2.0,train,vocals-only,vocals,bob,song,3.0,{RATE},1,,no,\n"
-    )
-    (root / "labels_only").mkdir()
-    with tarfile.open(root / "labels_only" / "pop909_midi_100.tar.gz", "w:gz") as archive:
-        member = tarfile.TarInfo("pop909/001.mid")
-        member.size = len(midi_song())
-        archive.addfile(member, io.BytesIO(midi_song()))
-    (root / "tiny.sf2").write_bytes(tiny_soundfont())
-    (root / "bank").mkdir()
-    words = np.concatenate((spoken(0.6), spoken(0.8)))
-    soundfile.write(root / "bank" / "one.wav", words, RATE)
-    with (root / "bank" / "units.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(
-            [
-                ["speaker", "word", "path", "start", "end"],
-                ["one", "la", "one.wav", 0, 0.6],
-                ["one", "lo", "one.wav", 0.6, 1.4],
-            ]
-        )
-    return root
+    return write_recordings(tmp_path_factory.mktemp("recordings"))
 
 
 def track(path: Path) -> Track:
@@ -218,32 +155,3 @@ def test_sung_melody_has_its_label(recordings: Path) -> None:
 def test_folder_without_units_is_no_bank(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a voice bank"):
         read_bank(tmp_path)
-
-
-@pytest.mark.slow
-def test_recipe_makes_manifests_that_training_reads(recordings: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tinysoundfont", reason="tinysoundfont is not installed: pip install --no-deps tinysoundfont")
-    command = [sys.executable, str(SCRIPT), str(recordings), str(tmp_path), "--soundfont", str(recordings / "tiny.sf2"),
-               "--voice-bank", str(recordings / "bank"), "--accompaniments", "1", "--voices", "1", "--sung", "1",
-               "--decode", "--workers", "1"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "6 files made, 0 were there" in done.stdout
-    tracks = {t.id: t for t in read_manifest(tmp_path / "train.jsonl")}
-    assert set(tracks) == {
-        "ada_song",
-        "bob_song",
-        "accompaniments_00000",
-        "sung_00000",
-        "resung_00000",
-        "resung-open_00000",
-    }
-    assert {t.id for t in read_manifest(tmp_path / "open.jsonl")} == set(tracks) - {"bob_song", "resung_00000"}
-    assert tracks["ada_song"].stems["vocals"].path.is_relative_to(tmp_path)
-    times, frequencies, known = read_pitch(tracks["sung_00000"])
-    assert known.all() and times[-1] == pytest.approx(tracks["sung_00000"].duration, abs=0.02)
-    assert ((frequencies == 0) | ((frequencies >= 65) & (frequencies <= 1100))).all()
-    dataset = SegmentDataset(list(tracks.values()), sample_rate=44100, channels=2, segment_seconds=1.0,
-                             frame_seconds=0.01, augment=AugmentConfig())  # fmt: skip
-    assert dataset[0]["mixture"].shape == (2, 44100)
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "0 files made, 6 were there" in again.stdout

@@ -6,7 +6,7 @@ A voice bank is a folder with ``units.csv`` (speaker, word, path, start and end 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,15 +66,15 @@ def read_bank(folder: Path) -> dict[str, list[Unit]]:
                 unit = Unit(path=folder / row["path"], start=float(row["start"]), end=float(row["end"]))
                 speakers.setdefault(row["speaker"], []).append(unit)
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{folder}: not a voice bank: {error}", "make one with make_voice_bank.py") from error
+        raise DataError(f"{folder}: not a voice bank: {error}", "make one with majl data voice-bank FOLDER") from error
     if not speakers:
-        raise DataError(f"{folder}: no words in units.csv", "make one with make_voice_bank.py")
+        raise DataError(f"{folder}: no words in units.csv", "make one with majl data voice-bank FOLDER")
     return speakers
 
 
 def sing(
     songs: Sequence[Song],
-    bank: dict[str, list[Unit]],
+    bank: Mapping[str, list[Unit]],
     *,
     seed: int,
     index: int,

@@ -121,6 +121,11 @@ def breathier(voice: Voice, amount: float) -> Voice:
     return replace(voice, aperiodicity=np.maximum(voice.aperiodicity, floor.astype(np.float32)))
 
 
+def require_world() -> None:
+    """Raise DependencyError where pyworld is not installed."""
+    _world()
+
+
 def _world() -> Any:
     try:
         import pyworld
