@@ -81,7 +81,7 @@ class VoicingTally:
         return _share(self.right.sum(), self.voiced.sum())
 
     def groups(self) -> tuple[Floats, Floats, Floats]:
-        """Mean confidence, right frames and all frames of each cell that has some: what ``metrics.reliability`` takes."""
+        """Mean confidence, right frames and all frames of each cell that has some, for ``metrics.reliability``."""
         some = self.frames > 0
         return self.confidence[some] / self.frames[some], self.right[some], self.frames[some]
 
@@ -122,7 +122,7 @@ def tally_frames(confidence: Floats, frequency: Floats, label: Floats) -> Voicin
         return np.bincount(cells[of], minlength=CELLS).astype(np.float64)
 
     return VoicingTally(
-        confidence=np.bincount(cells, weights=confidence, minlength=CELLS),
+        confidence=np.bincount(cells, weights=confidence, minlength=CELLS).astype(np.float64),
         unvoiced=count(~voiced),
         right=count(voiced & whole & (octaves == 0)),
         up=count(voiced & whole & (octaves > 0)),
