@@ -110,15 +110,19 @@ def set_voicing_threshold(folder: Path, threshold: float, *, calibration: Mappin
     """Let the checkpoint in ``folder`` call frames voiced from ``threshold`` on, and keep in its metadata under
     "calibration" how that was chosen. Its weights are not touched, ``config.json`` is replaced whole.
 
-    Raises CheckpointError if its pitch module has no such option, or the file cannot be written.
+    Raises CheckpointError if its pitch module has no such option, or the file cannot be written. ``folder`` must be
+    one that can be loaded.
     """
     config = read_config(folder)
-    options = config["architecture"].get("pitch", {}).setdefault("options", {})
-    options["voicing_threshold"] = threshold
-    if _build(folder, config["architecture"], fetched=False).pitch.voicing_threshold != threshold:
-        name = config["architecture"]["pitch"]["name"]
-        hint = "have the module keep that option in voicing_threshold, or give majl pitch --threshold"
-        raise CheckpointError(f"{folder}: its pitch module {name!r} does not heed voicing_threshold", hint)
+    pitch = config["architecture"]["pitch"]
+    pitch["options"]["voicing_threshold"] = threshold
+    try:
+        heeded = build_joint(config["architecture"]).pitch.voicing_threshold == threshold
+    except ConfigError:
+        heeded = False
+    if not heeded:
+        hint = "have the module take that option and keep it, or give majl pitch --threshold"
+        raise CheckpointError(f"{folder}: its pitch module {pitch['name']} has no option voicing_threshold", hint)
     config["metadata"] = {**(config.get("metadata") or {}), "calibration": dict(calibration)}
     path = folder / CONFIG_FILE
     aside = aside_path(path)
