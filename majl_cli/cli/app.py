@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from majl_cli import __version__
 from majl_cli.cli.batch import explain_os_error
+from majl_cli.cli.calibrate import calibrate
 from majl_cli.cli.console import print_error
 from majl_cli.cli.data import data
 from majl_cli.cli.evaluate import evaluate
@@ -99,6 +100,10 @@ app.command(
     epilog="Example: majl evaluate --data mir-1k=MIR-1K --split validation --model majl-base --baseline mixture "
     "--baseline irm --jobs 2  (writes evaluation/mir-1k-singer-disjoint/report.html)"
 )(evaluate)
+app.command(
+    epilog="Example: majl calibrate runs/second --data mir-1k=MIR-1K --write  (chooses the voicing threshold on split "
+    "validation)"
+)(calibrate)
 app.command(
     epilog="Example: majl experiment baseline --budget 0.01  (in a project; writes a report with tables and plots)"
 )(experiment)

@@ -18,6 +18,7 @@ from majl_cli.experiments.plans import Arm, Plan
 from majl_cli.experiments.runner import ARM_FILE, NOTHING_FILE, SCORES_FILE, Runner
 from majl_cli.files import write_text
 from majl_cli.inference.track_log import read_json
+from majl_cli.metrics.reliability import reliability_curve
 from majl_cli.pseudolabel.filter_report import FILTER_FILE
 from majl_cli.pseudolabel.held_out import REPORT_FILE, Calibration, read_calibration
 from majl_cli.report.experiment import ArmScores, arm_interval, differences_table, scores_table, write_scores_csv
@@ -27,7 +28,6 @@ from majl_cli.training.stage_config import without_paths
 METRICS = ("sdr_gain", "sdr", "rpa", "rca", "oa", "vr", "vfa", "rpa_clean", "oa_clean")
 SHOWN = ("sdr_gain", "rpa", "oa", "vfa", "rpa_clean", "oa_clean")
 REPORT = "report.md"
-CALIBRATION_BINS = 15
 
 
 def summarise(runner: Runner, plan: Plan, out: Path) -> list[Path]:
@@ -214,13 +214,7 @@ def _plots(runner: Runner, plan: Plan, arms: Sequence[ArmScores]) -> dict[str, C
 def calibration_curves(calibration: Calibration) -> dict[str, np.ndarray]:
     """Per kind, rows of (mean confidence, share right) of the frames in equally wide bins of confidence."""
     curves = {}
-    for kind, part in calibration.held_out.items():
-        bins = np.minimum((part.confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-        some = counts > 0
-        means = [
-            np.bincount(bins, weights=x, minlength=CALIBRATION_BINS)[some] / counts[some]
-            for x in (part.confidence, part.right)
-        ]
-        curves[kind] = np.stack(means, axis=1)
+    for kind, held_out in calibration.held_out.items():
+        bins = reliability_curve(held_out.confidence, held_out.right)
+        curves[kind] = np.array([(part.confidence, part.right) for part in bins]).reshape(-1, 2)
     return curves

@@ -73,6 +73,17 @@ def find_checkpoint(name: str = DEFAULT_MODEL) -> Path:
     return found.folder
 
 
+def own_checkpoint(name: str) -> Path:
+    """The folder of the checkpoint ``name`` if it is the user's to change: no embedded or fetched model, no pair.
+
+    Raises MajlError if not.
+    """
+    found = None if name in embedded_models() else find_parts(name)
+    if found is None or not found.is_whole or found.pitch.folder is None or found.pitch.fetched:
+        raise UsageError(f"{name}: not a checkpoint folder of your own", "copy the model's folder, and give the copy")
+    return found.pitch.folder
+
+
 def model_stems(name: str = DEFAULT_MODEL) -> StemNames:
     """The stems that ``name`` gives, known before it is loaded. Raises MajlError for what is not here."""
     return find_parts(name).separation.stems

@@ -106,6 +106,38 @@ def load_checkpoint(folder: Path, *, fetched: bool = False) -> tuple[JointModel,
     return joint.eval(), info
 
 
+def set_voicing_threshold(folder: Path, threshold: float, *, calibration: Mapping[str, Any]) -> None:
+    """Let the checkpoint in ``folder`` call frames voiced from ``threshold`` on, and keep in its metadata under
+    "calibration" how that was chosen. Its weights are not touched, ``config.json`` is replaced whole.
+
+    Raises CheckpointError if its pitch module has no such option, or the file cannot be written. ``folder`` must be
+    one that can be loaded.
+    """
+    config = read_config(folder)
+    pitch = config["architecture"]["pitch"]
+    pitch["options"]["voicing_threshold"] = threshold
+    try:
+        heeded = build_joint(config["architecture"]).pitch.voicing_threshold == threshold
+    except ConfigError:
+        heeded = False
+    if not heeded:
+        hint = "have the module take that option and keep it, or give majl pitch --threshold"
+        raise CheckpointError(f"{folder}: its pitch module {pitch['name']} has no option voicing_threshold", hint)
+    config["metadata"] = {**(config.get("metadata") or {}), "calibration": dict(calibration)}
+    path = folder / CONFIG_FILE
+    aside = aside_path(path)
+    try:
+        aside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        _flush(aside)
+        aside.replace(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written: {error.strerror}", "copy the checkpoint elsewhere"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], *, what: str, hint: str) -> None:
     """Give ``module`` the ``weights`` of ``what``, cast to its types. Raises CheckpointError unless all fit."""
     expected = module.state_dict()

@@ -22,16 +22,18 @@ from majl_cli.evaluation.sources import load_sources
 from majl_cli.inference.session import Model
 from majl_cli.inference.track_log import safe_name
 from majl_cli.inference.workers import Stop, run_on_tracks
+from majl_cli.metrics.reliability import (
+    TEMPERATURES,
+    UNCALIBRATED,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
 from majl_cli.pseudolabel.confidence import Block, Bools, Floats, WindowEnergy, quiet_enough, within_tolerance
 from majl_cli.pseudolabel.fingerprint import Fingerprint
 from majl_cli.pseudolabel.folder import write_arrays
 from majl_cli.pseudolabel.held_out import KINDS, REPORT_FILE, Calibration, HeldOut, read_calibration, write_calibration
 from majl_cli.pseudolabel.listening import hear, hear_apart
 from majl_cli.pseudolabel.stems import OpenStem, in_blocks
-
-TEMPERATURES = np.geomspace(0.2, 5.0, 65)  # in steps of 5 %; the middle one is 1
-UNCALIBRATED = len(TEMPERATURES) // 2
-BINS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,22 +160,6 @@ def fit_temperature(frames: Sequence[TrackFrames], names: Sequence[str]) -> Cali
             ece_cross_validated=honest if len(frames) > 1 else float("nan"),
         )
     return Calibration(temperature=float(TEMPERATURES[best]), held_out=held_out, tracks=tuple(names))
-
-
-def expected_calibration_error(confidence: Floats, right: Bools) -> float:
-    """Mean over frames of |mean confidence - share right| of their bin, of 15 equally wide; nan without frames."""
-    if not len(confidence):
-        return float("nan")
-    bins = np.minimum((np.asarray(confidence, np.float64) * BINS).astype(np.int64), BINS - 1)
-    sums = np.bincount(bins, weights=np.asarray(confidence, np.float64) - right, minlength=BINS)
-    return float(np.abs(sums).sum() / len(confidence))
-
-
-def negative_log_likelihood(confidence: Floats, right: Bools) -> Floats:
-    """Mean over frames: (N, G) and (N,) to (G,)."""
-    safe = np.clip(confidence, 1e-4, 1.0 - 1e-4)  # one frame that is sure and wrong does not decide alone
-    chance = np.where(right[:, None], safe, 1.0 - safe)
-    return np.asarray(-np.log(chance).mean(axis=0), dtype=np.float64)
 
 
 def _best_temperature(frames: Sequence[TrackFrames]) -> int:

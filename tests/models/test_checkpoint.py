@@ -15,7 +15,7 @@ from test_losses import tiny_joint
 
 from majl_cli.errors import CheckpointError
 from majl_cli.models import checkpoint as checkpoint_module
-from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint
+from majl_cli.models.checkpoint import load_checkpoint, save_checkpoint, set_voicing_threshold
 from majl_cli.models.checkpoint_config import read_stems
 
 
@@ -185,3 +185,41 @@ def test_weights_of_another_architecture(folder: Path) -> None:
         save_file(wrong, weights)
         with pytest.raises(CheckpointError, match="weights and architecture do not agree"):
             load_checkpoint(folder)
+
+
+def test_a_voicing_threshold_is_set_and_nothing_else(folder: Path) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    before = json.loads((folder / "config.json").read_text())
+    set_voicing_threshold(folder, 0.27, calibration={"split": "validation"})
+    joint, info = load_checkpoint(folder)
+    assert joint.pitch.voicing_threshold == 0.27
+    assert info.metadata == {"licence": "CC0", "calibration": {"split": "validation"}}
+    assert (folder / "model.safetensors").read_bytes() == weights
+    after = json.loads((folder / "config.json").read_text())
+    before["architecture"]["pitch"]["options"]["voicing_threshold"] = 0.27
+    assert after == before | {"metadata": info.metadata}
+
+
+def test_a_pitch_module_without_a_voicing_threshold_is_left_as_it_is(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["architecture"]["pitch"] = {"name": "whole_modules:RecurrentPitch", "options": {}}
+    path.write_text(json.dumps(config))
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="pitch module whole_modules:RecurrentPitch has no option voicing_thresh"):
+        set_voicing_threshold(folder, 0.3, calibration={})
+    assert path.read_bytes() == before
+
+
+def test_a_threshold_that_cannot_be_written_leaves_the_config_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = (folder / "config.json").read_bytes()
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(CheckpointError, match="config.json: cannot be written: No space left on device"):
+        set_voicing_threshold(folder, 0.3, calibration={})
+    assert (folder / "config.json").read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]

@@ -13,15 +13,9 @@ from tones import make_track, tone_model
 from majl_cli.convert import PitchGrid
 from majl_cli.errors import DataError, MajlError
 from majl_cli.inference.workers import Stop
+from majl_cli.metrics.reliability import TEMPERATURES
 from majl_cli.pseudolabel import calibrate as module
-from majl_cli.pseudolabel.calibrate import (
-    TEMPERATURES,
-    TrackFrames,
-    calibrate,
-    expected_calibration_error,
-    fit_temperature,
-    judge_track,
-)
+from majl_cli.pseudolabel.calibrate import TrackFrames, calibrate, fit_temperature, judge_track
 from majl_cli.pseudolabel.confidence import mass_near, posteriorgram
 from majl_cli.pseudolabel.held_out import read_calibration, write_calibration
 
@@ -65,14 +59,6 @@ def test_halves_are_judged_by_each_others_temperature() -> None:
     own = max(fit_temperature([part], ["a"]).held_out["pitch"].ece_after for part in frames)
     assert own < 0.04 < 0.1 < crossed
     assert np.isnan(fit_temperature(frames[:1], ["a"]).held_out["pitch"].ece_cross_validated)
-
-
-def test_expected_calibration_error_of_bins_made_by_hand() -> None:
-    confidence = np.array([0.01, 0.02, 0.5, 0.5, 0.99, 1.0])
-    right = np.array([False, False, True, True, True, False])
-    # Bins: |0.03 - 0| + |1.0 - 2| + |1.99 - 1| over six frames.
-    assert expected_calibration_error(confidence, right) == pytest.approx((0.03 + 1.0 + 0.99) / 6)
-    assert np.isnan(expected_calibration_error(np.zeros(0), np.zeros(0, bool)))
 
 
 def test_a_track_is_judged_both_ways(tmp_path: Path) -> None:
