@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,14 @@ SONG = "fullband/software-entwicklungskit_caesium"
 # the room's rumble, for the lowest notes of these voices lie at 146 Hz (guelcin, 0.1st percentile of f0) and 197 Hz
 # (SSVD). As they are, "0 dB" would compare that rumble with the music.
 VOCALS_HIGHPASS_HZ = 100.0
+MIXTURES = Path(__file__).with_name("fullband_mixtures.json")
 STAMP_FILE = "made_from.json"
 
 
 def fixed_mixtures(recordings: Recordings) -> list[Track]:
     """The twelve mixtures. Raises DataError where a recording is missing."""
-    text = files("majl_cli.evaluation.suites").joinpath("fullband_mixtures.json").read_text(encoding="utf-8")
-    return [_excerpt(item["name"].replace(" ", "_"), item, recordings) for item in json.loads(text)]
+    items = json.loads(MIXTURES.read_text(encoding="utf-8"))
+    return [_excerpt(item["name"].replace(" ", "_"), item, recordings) for item in items]
 
 
 def song(recordings: Recordings) -> list[Track]:
