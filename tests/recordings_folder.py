@@ -15,7 +15,7 @@ from majl_cli.evaluation.suites import excerpts
 COLUMNS = ("path", "corpus", "split", "role", "stem", "artist", "song", "seconds", "sample_rate", "channels", "licence",
            "clearly_free", "labels")  # fmt: skip
 SECONDS = 1.5
-PITCH = 220.0
+TONE_HZ = 220.0
 VOICE, MUSIC = "acappella_turkish_makam/guelcin/part1.ogg", "instrumental/singularity_awakening.ogg"
 SETS = ("mir-1k-minus-5-db", "mir-1k-0-db", "mir-1k-plus-5-db", "full-band", "caesium", "mirex05", "ssvd", "vocadito",
         "vocadito-notes", "instrumental")  # fmt: skip
@@ -38,12 +38,12 @@ def write_recordings(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    midi = 69 + 12 * np.log2(PITCH / 440)
-    (root / "mirex05/train01REF.txt").write_text("".join(f"{t / 100:.2f}\t{PITCH}\n" for t in range(150)))
+    midi = 69 + 12 * np.log2(TONE_HZ / 440)
+    (root / "mirex05/train01REF.txt").write_text("".join(f"{t / 100:.2f}\t{TONE_HZ}\n" for t in range(150)))
     (root / "solo_ssvd/validation/7.txt").write_text(f"0.00\t1.50\t{midi:.2f}\n")
-    (root / "vocadito/vocadito_1_f0.csv").write_text("".join(f"{t / 100:.2f},{PITCH}\n" for t in range(150)))
+    (root / "vocadito/vocadito_1_f0.csv").write_text("".join(f"{t / 100:.2f},{TONE_HZ}\n" for t in range(150)))
     for annotator in ("A1", "A2"):
-        (root / f"vocadito/vocadito_1_notes{annotator}.csv").write_text(f"0.0,{PITCH},1.5\n")
+        (root / f"vocadito/vocadito_1_notes{annotator}.csv").write_text(f"0.0,{TONE_HZ},1.5\n")
     for name in ("annar_1_01", "titon_1_01"):
         clip, label = root / f"mir1k/Wavfile/{name}.wav", root / f"mir1k/PitchLabel/{name}.pv"
         label.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _write(path: Path, audio: np.ndarray, rate: int) -> None:
 
 def _voice(rate: int) -> np.ndarray:
     time = np.arange(round(SECONDS * rate)) / rate
-    return sum(0.1 / k * np.sin(2 * np.pi * k * PITCH * time) for k in (1, 2, 3, 4)).astype(np.float32)
+    return sum(0.1 / k * np.sin(2 * np.pi * k * TONE_HZ * time) for k in (1, 2, 3, 4)).astype(np.float32)
 
 
 def _music(rate: int) -> np.ndarray:

@@ -148,7 +148,8 @@ def _score_set(
             score_estimator(one.estimator, one.settings, tracks, place, request, item.protocol, scoring, console)
             for one in _applicable(ready, tracks, scoring, Path(vocals))
         ]
-    return SetResult(set=item, results=tuple(results), complete=len(complete))
+    missing = "" if results else "no estimator here gives what it asks for"
+    return SetResult(set=item, results=tuple(results), complete=len(complete), missing=missing)
 
 
 def _applicable(ready: Sequence[Ready], tracks: Sequence[Track], scoring: Scoring, vocals: Path) -> Iterator[Ready]:

@@ -1,4 +1,4 @@
-"""A suite as one JSON object and as the Markdown tables of a model card: a table a set, estimators as rows."""
+"""A suite as one JSON object and as the Markdown tables of a model card: estimators are rows, scores columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from majl_cli.evaluation.results import MetricSummary, Result
 from majl_cli.evaluation.suites.benchmark_set import BenchmarkSet, Column
 from majl_cli.evaluation.summary import summarise
-from majl_cli.metrics.names import metric_of
+from majl_cli.metrics.names import metric_of, part_of
 from majl_cli.report.evaluation import summary_document
 
 NOTHING = "–"
@@ -48,7 +48,7 @@ def suite_markdown(report: SuiteReport) -> str:
     """Tables with a line of text above each, and what the figures are below."""
     made = f"Suite {report.name}, by `{report.command}` (majl {report.version}, {report.date}). Means over tracks."
     parts = [made, *(_set_markdown(item) for item in report.sets)]
-    keys = [column.key for item in report.sets if item.results for column in item.set.columns]
+    keys = [column.key for item in report.sets for column in _columns(item)]
     parts.append("\n".join(_explained(keys)))
     return "\n\n".join(parts) + "\n"
 
@@ -81,14 +81,36 @@ def _set_markdown(item: SetResult) -> str:
     rows = item.results[0].rows
     count = f"{len(rows)} of {item.complete} tracks" if len(rows) < item.complete else f"{item.complete} tracks"
     minutes = sum(row.seconds for row in rows) / 60
-    summaries = {result.name: summarise(result) for result in item.results}
-    lines = [["", *(f"{column.name}, {metric_of(column.key).unit}" for column in item.set.columns)]]
-    for result in item.results:
-        cells = [_cell(column, result, summaries[result.name].get(column.key)) for column in item.set.columns]
-        lines.append([result.name + "*" * bool(_remarks(result)), *cells])
-    text = f"{title} ({'1 track' if count == '1 tracks' else count}, {minutes:.1f} min)\n\n{_table(lines)}"
+    tables = [_table(lines) for columns in _groups(item) if len(lines := _lines(item, columns)) > 1]
     remarks = dict.fromkeys(f"\\* {remark}." for result in item.results for remark in _remarks(result))
-    return "\n\n".join([text, "\n".join(remarks)]) if remarks else text
+    heading = f"{title} ({'1 track' if count == '1 tracks' else count}, {minutes:.1f} min)"
+    return "\n\n".join([heading, *tables, *(["\n".join(remarks)] if remarks else [])])
+
+
+def _groups(item: SetResult) -> list[list[Column]]:
+    """The columns of one table each: of all stems, of a melody, of notes."""
+    groups: dict[str, list[Column]] = {}
+    for column in _columns(item):
+        part = part_of(column.key)
+        groups.setdefault(part if part.startswith(("melody", "notes")) else "", []).append(column)
+    return list(groups.values())
+
+
+def _lines(item: SetResult, columns: Sequence[Column]) -> list[list[str]]:
+    """The heading and a line for each estimator that has one of the scores."""
+    lines = [["", *(f"{column.name}, {metric_of(column.key).unit}" for column in columns)]]
+    for result in item.results:
+        summary = summarise(result)
+        if any(column.key in row.scores for column in columns for row in result.rows):
+            cells = [_cell(column, result, summary.get(column.key)) for column in columns]
+            lines.append([result.name + "*" * bool(_remarks(result)), *cells])
+    return lines
+
+
+def _columns(item: SetResult) -> list[Column]:
+    """Those that some estimator has a score for."""
+    scored = {key for result in item.results for row in result.rows for key in row.scores}
+    return [column for column in item.set.columns if column.key in scored]
 
 
 def _cell(column: Column, result: Result, summary: MetricSummary | None) -> str:
