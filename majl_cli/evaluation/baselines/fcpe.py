@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Fcpe(PitchTracker):
     def __init__(self, *, device: str = "auto") -> None:
         check_installed(self.name, "torchfcpe", "torchfcpe")
         self._device_name = device
-        self._network: torch.nn.Module | None = None
+        self._network: Any = None  # InferCFNaiveMelPE
 
     def track(self, audio: NDArray[np.float32]) -> NDArray[np.float64]:
         import torch

@@ -25,7 +25,7 @@ class Pesto(PitchTracker):
 
     name = "pesto"
     description = f"PESTO {WEIGHTS}, by pesto-pitch; voiced from a confidence of {VOICED_FROM} on"
-    trained_on = ("mir-1k",)
+    trained_on: tuple[str, ...] = ("mir-1k",)
 
     def __init__(self, *, device: str = "auto") -> None:
         check_installed(self.name, "pesto", "pesto-pitch")

@@ -20,7 +20,7 @@ class SwiftF0(PitchTracker):
     name = "swift-f0"
     description = f"SwiftF0, by swift-f0; voiced from a confidence of {VOICED_FROM} on"
     # config.py of lars76/swift-f0-training, the run of version 0.3.0.
-    trained_on = ("mdb-stem-synth", "nsynth", "ptdb-tug", "mocha-timit", "cmu-arctic")
+    trained_on: tuple[str, ...] = ("mdb-stem-synth", "nsynth", "ptdb-tug", "mocha-timit", "cmu-arctic")
     hop_length = 256
 
     def __init__(self) -> None:
