@@ -22,7 +22,7 @@ SETS = ("mir-1k-minus-5-db", "mir-1k-0-db", "mir-1k-plus-5-db", "full-band", "ca
 
 
 def write_recordings(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every set of the suite dev; two clips of MIR-1K, one track of each other set."""
+    """Every set of the suite dev, with one recording each."""
     rows = [
         _row(root, VOICE, "Turkish makam a cappella", "vocals-only", "vocals", "guelcin"),
         _row(root, f"{excerpts.SONG}/vocals.ogg", "Everything is Remixed", "mss-only", "vocals", "kit"),
@@ -44,11 +44,10 @@ def write_recordings(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "vocadito/vocadito_1_f0.csv").write_text("".join(f"{t / 100:.2f},{TONE_HZ}\n" for t in range(150)))
     for annotator in ("A1", "A2"):
         (root / f"vocadito/vocadito_1_notes{annotator}.csv").write_text(f"0.0,{TONE_HZ},1.5\n")
-    for name in ("annar_1_01", "titon_1_01"):
-        clip, label = root / f"mir1k/Wavfile/{name}.wav", root / f"mir1k/PitchLabel/{name}.pv"
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(f"{midi}\n" * 73)
-        _write(clip, np.stack((_music(16000), _voice(16000)), axis=1), 16000)
+    clip, label = root / "mir1k/Wavfile/annar_1_01.wav", root / "mir1k/PitchLabel/annar_1_01.pv"
+    label.parent.mkdir(parents=True, exist_ok=True)
+    label.write_text(f"{midi}\n" * 74)
+    _write(clip, np.stack((_music(16000), _voice(16000)), axis=1), 16000)
     item = {"name": "part 1 over awakening", "vocals": [VOICE], "vocals_start": 0.25, "accompaniment": MUSIC,
             "accompaniment_start": 0.0, "seconds": 1.0}  # fmt: skip
     mixtures = root / "mixtures.json"

@@ -109,8 +109,11 @@ def test_figures_are_those_of_the_plain_command(recordings: Path, majl: Majl) ->
 
 
 def test_missing_sets_are_said_and_limits_too(recordings: Path, majl: Majl) -> None:
-    shutil.rmtree(recordings / "vocadito")
-    shutil.rmtree(recordings / "fullband")
+    for folder in ("vocadito", "fullband", "instrumental", "mirex05"):
+        shutil.rmtree(recordings / folder)
+    for folder, ending in (("Wavfile", "wav"), ("PitchLabel", "pv")):
+        place = recordings / "mir1k" / folder
+        shutil.copy(place / f"annar_1_01.{ending}", place / f"titon_1_01.{ending}")
     done = majl("evaluate", "--suite", "dev", "--recordings", recordings, "--baseline", "mixture", "--limit", "1",
                 "--out", "out")  # fmt: skip
     assert done.code == 0, done.err
