@@ -64,7 +64,19 @@ def test_the_whole_suite_is_scored_once(
     recordings: Path, tiny: Path, majl: Majl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(baselines, "steady", Steady)
-    options = ("evaluate", "--suite", "dev", "--recordings", recordings, "--model", tiny, "--baseline", "steady")
+    options = (
+        "evaluate",
+        "--suite",
+        "dev",
+        "--recordings",
+        recordings,
+        "--model",
+        tiny,
+        "--baseline",
+        "steady",
+        "--threads",
+        "1",
+    )
     done = majl(*options)
     assert done.code == 0, done.err
     out = Path("evaluation/dev")
