@@ -98,7 +98,8 @@ app.command(epilog="Example: majl train-stage2 --pseudo pseudo --th 0.7 --data m
 )
 app.command(
     epilog="Example: majl evaluate --data mir-1k=MIR-1K --split validation --model majl-base --baseline mixture "
-    "--baseline irm --jobs 2  (writes evaluation/mir-1k-singer-disjoint/report.html)"
+    "--baseline irm --jobs 2  (writes evaluation/mir-1k-singer-disjoint/report.html); or: majl evaluate --suite dev "
+    "--recordings RECORDINGS --model majl-base --baseline pesto  (writes evaluation/dev/table.md)"
 )(evaluate)
 app.command(
     epilog="Example: majl calibrate runs/second --data mir-1k=MIR-1K --write  (chooses the voicing threshold on split "

@@ -22,6 +22,14 @@ from majl_cli.cli.options import (
 
 def evaluate(
     context: typer.Context,
+    suite: Annotated[
+        str | None,
+        typer.Option("--suite", metavar="NAME", help="Score on all sets of a suite: dev. Writes the table of a card."),
+    ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option("--recordings", metavar="DIR", help="Of a suite: the folder of recordings with its index.csv."),
+    ] = None,
     project: ProjectOption = None,
     data: DataOption = None,
     manifest: ManifestOption = None,
@@ -45,7 +53,8 @@ def evaluate(
         typer.Option(
             "--baseline",
             metavar="NAME",
-            help="mixture, irm, icm, nn-filter, pyin, torchcrepe-tiny or torchcrepe-full. May be repeated.",
+            help="mixture, irm, icm, nn-filter, pyin, torchcrepe-tiny, torchcrepe-full, pesto, swift-f0 or fcpe. "
+            "May be repeated.",
         ),
     ] = None,
     trained_on: Annotated[
@@ -118,7 +127,7 @@ def evaluate(
             "--out",
             metavar="DIR",
             help="Folder for results. Started again on it, the work goes on.",
-            show_default="evaluation/PROTOCOL",
+            show_default="evaluation/PROTOCOL or evaluation/SUITE",
         ),
     ] = None,
     compare: Annotated[
@@ -149,15 +158,19 @@ def evaluate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Score models, baselines and other tools' output on a corpus, with a report.
+    """Score models, baselines and other tools' output on a corpus, with a report, or on the sets of a suite.
 
-    Writes OUT/report.html, summary.json and scores.csv, and a folder of rows and f0 for each estimator.
+    Writes OUT/report.html, summary.json and scores.csv, and a folder of rows and f0 for each estimator; of a suite
+    OUT/table.md and suite.json, and a folder for each set.
     """
     from majl_cli.cli.console import Console
     from majl_cli.cli.evaluation_run import Request, run_request
+    from majl_cli.cli.suite_run import run_suite
 
     request = Request(
         command=shlex.join(["majl", *context.obj]),
+        suite=suite,
+        recordings=recordings,
         project=project,
         manifests=tuple(manifest or ()),
         folders=tuple(data or ()),
@@ -184,4 +197,5 @@ def evaluate(
         precision=precision,
         threads=threads,
     )
-    raise typer.Exit(run_request(request, Console(json=json, quiet=quiet), json=json))
+    run = run_request if suite is None and recordings is None else run_suite
+    raise typer.Exit(run(request, Console(json=json, quiet=quiet), json=json))

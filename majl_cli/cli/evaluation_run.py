@@ -21,6 +21,7 @@ from majl_cli.project import Project, find_project
 
 if TYPE_CHECKING:
     from majl_cli.data.manifest import Track
+    from majl_cli.evaluation.prepared import Estimator
     from majl_cli.evaluation.protocols import Protocol
     from majl_cli.evaluation.results import Exhibit, Result
     from majl_cli.evaluation.scoring import Scoring
@@ -33,6 +34,8 @@ class Request:
     """The options of ``majl evaluate``, as they were given, and the whole ``command``."""
 
     command: str
+    suite: str | None
+    recordings: Path | None
     project: Path | None
     manifests: tuple[Path, ...]
     folders: tuple[str, ...]
@@ -127,8 +130,13 @@ def _scoring(request: Request, protocol: Protocol) -> Scoring:
         stems=protocol.stems if request.stems is None else _names(request.stems),
         inputs=_names(request.inputs),
         snr_db=protocol.snr_db if request.snr_db is None else request.snr_db,
-        device=request.device if request.device in ("cuda", "cpu") else "cpu",
+        device=scoring_device(request),
     )
+
+
+def scoring_device(request: Request) -> str:
+    """Where BSS Eval is computed."""
+    return request.device if request.device in ("cuda", "cpu") else "cpu"
 
 
 def _evaluate(
@@ -140,18 +148,38 @@ def _evaluate(
     scoring: Scoring,
     console: Console,
 ) -> tuple[Result, list[Exhibit]]:
-    import torch
-
     from majl_cli.evaluation.exhibits import make_exhibits
-    from majl_cli.evaluation.run import WORK_FOLDER, Done, evaluate
+    from majl_cli.evaluation.run import WORK_FOLDER
     from majl_cli.evaluation.scoring import check_scorable
 
     estimator, settings = wanted.make()
     check_scorable(estimator, tracks, scoring)
-    settings |= {"split": request.split or protocol.split or "all", "limit": request.limit, "jobs": request.jobs}
-    settings |= {"versions": _versions(), "date": time.strftime("%Y-%m-%d")}
+    result = score_estimator(estimator, settings, tracks, out, request, protocol, scoring, console)
+    # Floors and ceilings are not looked at one by one.
+    worst = request.worst if estimator.kind in ("model", "estimates") else 0
+    work = out / WORK_FOLDER
+    return result, make_exhibits(estimator, result, tracks, work, scoring=scoring, count=worst)
+
+
+def score_estimator(
+    estimator: Estimator,
+    settings: dict[str, Any],
+    tracks: Sequence[Track],
+    out: Path,
+    request: Request,
+    protocol: Protocol,
+    scoring: Scoring,
+    console: Console,
+) -> Result:
+    """Score it on the tracks into ``out``, with a bar, and say what went wrong or makes the figures too good."""
+    import torch
+
+    from majl_cli.evaluation.run import Done, evaluate
+
+    settings = settings | {"split": request.split or protocol.split or "all", "limit": request.limit}
+    settings |= {"jobs": request.jobs, "versions": _versions(), "date": time.strftime("%Y-%m-%d")}
     threads = request.threads or torch.get_num_threads()
-    with TrackProgress(wanted.name, tracks, console) as bar:
+    with TrackProgress(estimator.name, tracks, console) as bar:
 
         def listen(done: Done) -> None:
             if done.row.error:
@@ -173,10 +201,7 @@ def _evaluate(
         )
     for warning in result.warnings:
         console.note(f"warning: {warning}")
-    # Floors and ceilings are not looked at one by one.
-    worst = request.worst if estimator.kind in ("model", "estimates") else 0
-    work = out / WORK_FOLDER
-    return result, make_exhibits(estimator, result, tracks, work, scoring=scoring, count=worst)
+    return result
 
 
 def _report(

@@ -24,16 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from majl_cli.data.labels import read_pv
-from majl_cli.data.number_tables import column_index, needed_column, number_or_nan, read_numbers, table_layout
+from majl_cli.data.number_tables import (
+    HERTZ_NAMES,
+    TEXT_ENDINGS,
+    column_index,
+    needed_column,
+    number_or_nan,
+    read_numbers,
+    table_layout,
+)
 from majl_cli.errors import DataError
 
 Floats = NDArray[np.float64]
 
 TIME_NAMES = ("time", "times", "timestamp", "time_s", "time_ms")
-HERTZ_NAMES = ("frequency", "f0", "f0_hz", "pitch_hz", "frequency_hz", "hz")
 CONFIDENCE_NAMES = ("confidence", "periodicity", "voiced_prob", "voicing_prob")
 VOICED_NAMES = ("voiced", "voicing", "voiced_flag")
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".f0")
 WHAT_F0_FILES_ARE = "give a CSV with columns time,frequency[,confidence,voiced], majl's .npz, or a .pv of MIR-1K"
 _GAP_HOPS = 1.5
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from majl_cli.convert import midi_to_frequency
 from majl_cli.data.manifest import Track
+from majl_cli.data.note_files import read_note_file
 from majl_cli.data.note_labels import frames_from_notes, read_mir_st500, read_ultrastar
 from majl_cli.data.number_tables import read_numbers, table_layout
 from majl_cli.errors import DataError
@@ -29,6 +30,8 @@ def read_pitch(track: Track) -> PitchLabels:
         return frames_from_notes(read_mir_st500(track.pitch), track.duration)
     if track.pitch_format == "ultrastar":
         return frames_from_notes(read_ultrastar(track.pitch).notes, track.duration)
+    if track.pitch_format == "notes":
+        return frames_from_notes(read_note_file(track.pitch), track.duration)
     return {"pv": read_pv, "ikala": read_ikala}.get(track.pitch_format, read_csv)(track.pitch)
 
 

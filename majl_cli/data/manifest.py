@@ -15,7 +15,7 @@ from majl_cli.errors import DataError
 from majl_cli.files import aside_path
 
 LABELS = ("full", "mss", "pe", "vocals", "accompaniment", "mixture")
-PITCH_FORMATS = ("csv", "agree-csv", "pv", "ikala", "mir-st500", "ultrastar")
+PITCH_FORMATS = ("csv", "agree-csv", "pv", "ikala", "mir-st500", "ultrastar", "notes")
 PSEUDO = ("", "pitch", "stems")
 
 

@@ -6,9 +6,15 @@ import math
 from pathlib import Path
 
 from majl_cli.convert import frequency_to_midi
-from majl_cli.data.f0_files import HERTZ_NAMES, TEXT_ENDINGS
 from majl_cli.data.note_labels import Note
-from majl_cli.data.number_tables import needed_column, number_or_nan, read_numbers, table_layout
+from majl_cli.data.number_tables import (
+    HERTZ_NAMES,
+    TEXT_ENDINGS,
+    needed_column,
+    number_or_nan,
+    read_numbers,
+    table_layout,
+)
 from majl_cli.errors import DataError
 
 ONSET_NAMES = ("onset", "onset_s", "start", "start_s", "start_time_s")

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from majl_cli.errors import DataError
 
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".f0")
+HERTZ_NAMES = ("frequency", "f0", "f0_hz", "pitch_hz", "frequency_hz", "hz")
 _WORDS = {"true": 1.0, "false": 0.0, "": math.nan}
 
 

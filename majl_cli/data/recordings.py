@@ -10,6 +10,10 @@ from majl_cli.data.corpora import corpora
 from majl_cli.data.manifest import Stem, Track
 from majl_cli.errors import DataError
 
+COLUMNS = (
+    "path", "corpus", "split", "role", "stem", "artist", "song", "seconds", "sample_rate", "channels", "clearly_free",
+    "labels",
+)  # fmt: skip
 LABELS = {"mss-only": "mss", "vocals-only": "vocals", "accompaniment-only": "accompaniment"}
 
 
@@ -19,22 +23,32 @@ def read_recordings(root: Path) -> tuple[list[Track], set[str]]:
     MIR-1K, where there is a folder ``mir1k``, has its own layout. Mixtures without stems and lossless copies stay out.
     Raises DataError.
     """
+    rows = [row for row in read_index(root) if not row["path"].startswith("mir1k/")]
     tracks = list(corpora["mir-1k"](root / "mir1k")) if (root / "mir1k").is_dir() else []
     free: set[str] = set()
     songs: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        if row["role"] in LABELS:
+            songs[row["song"] if row["role"] == "mss-only" else row["path"]].append(row)
+    for parts in sorted(songs.values(), key=_order):
+        tracks.append(_track(root, parts))
+        if all(row["clearly_free"] == "yes" for row in parts):
+            free.add(tracks[-1].id)
+    return tracks, free
+
+
+def read_index(root: Path) -> list[dict[str, str]]:
+    """The rows of ``index.csv``, an audio file each, by column (``COLUMNS``). Raises DataError."""
     try:
         with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if not row["path"].startswith("mir1k/")]
+            rows = list(csv.DictReader(file))
         for row in rows:
-            if row["role"] in LABELS:
-                songs[row["song"] if row["role"] == "mss-only" else row["path"]].append(row)
-        for parts in sorted(songs.values(), key=_order):
-            tracks.append(_track(root, parts))
-            if all(row["clearly_free"] == "yes" for row in parts):
-                free.add(tracks[-1].id)
-    except (OSError, KeyError, ValueError) as error:
+            if missing := [name for name in COLUMNS if row.get(name) is None]:
+                raise ValueError(f"{row.get('path')}: no {missing[0]}")
+            int(row["sample_rate"]), int(row["channels"]), float(row["seconds"])
+    except (OSError, ValueError) as error:
         raise DataError(f"{root}: no index.csv that can be read: {error}", "give the folder of recordings") from error
-    return tracks, free
+    return rows
 
 
 def _order(rows: list[dict[str, str]]) -> tuple[bool, str]:

@@ -50,6 +50,8 @@ def note_labels(track: Track) -> list[Note] | None:
         return None
     if track.pitch_format == "mir-st500":
         return read_mir_st500(track.pitch)
+    if track.pitch_format == "notes":
+        return read_note_file(track.pitch)
     return read_ultrastar(track.pitch).notes if track.pitch_format == "ultrastar" else None
 
 

@@ -34,10 +34,11 @@ class ModelEstimator:
         wanted = [stem for stem in prepared.references if stem in self.stems]
         if not wanted:
             return {}
-        separation = self.model.separate(
-            prepared.mixture, stems=wanted, out=folder, filename="{stem}.{ext}", format="wav", subtype="FLOAT"
-        )
-        return separation.files
+        return self._write(prepared.mixture, wanted, folder)
+
+    def separate_target(self, mixture: Path, folder: Path) -> Path:
+        """The target stem of a file, written below ``folder``, whether or not there is a reference of it."""
+        return self._write(mixture, [self.target], folder)[self.target]
 
     def estimate_f0(self, prepared: PreparedTrack, input: str, separated: Mapping[str, Path]) -> F0:
         """Of the mixture: from the target stem if that was separated before, which is what the cascade hears."""
@@ -50,6 +51,12 @@ class ModelEstimator:
             source, input = separated[self.target], "vocals"
         track = self.model.estimate_pitch(source, input=input)
         return F0(times=track.times, frequency=np.where(track.voiced, track.frequency, -track.frequency))
+
+    def _write(self, mixture: Path, stems: list[str], folder: Path) -> dict[str, Path]:
+        separation = self.model.separate(
+            mixture, stems=stems, out=folder, filename="{stem}.{ext}", format="wav", subtype="FLOAT"
+        )
+        return separation.files
 
     def note_file(self, track: Track) -> Path | None:
         """None: the notes are cut from the f0."""

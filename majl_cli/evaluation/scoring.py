@@ -22,6 +22,7 @@ from majl_cli.inference.workers import Stop
 
 Scores = dict[str, float]
 PARTS = {"mixture": "melody", "vocals": "melody_clean"}
+NOTE_PARTS = {"mixture": "notes", "vocals": "notes_clean"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +58,14 @@ class Scoring:
 
 
 def check_scorable(estimator: Estimator, tracks: Sequence[Track], scoring: Scoring) -> None:
-    """Raise DataError where no track has what the estimator could be scored on, UsageError for a stem that none has."""
+    """Raise DataError where nothing can be scored (``is_scorable``), UsageError for a stem that no track has."""
     for stem in scoring.stems:
         if not any(reference_parts(track, stem, scoring.target) for track in tracks) and any(t.stems for t in tracks):
             known = sorted({name for track in tracks for name in track.stems} | {ACCOMPANIMENT})
             raise UsageError(f"no track has the stem {stem!r}", f"there are {', '.join(known)}")
-    separates = set(scoring.families) & {"energy", "v3", "v4"} and set(estimator.stems) & set(scoring.stems)
-    tracks_pitch = set(scoring.families) & {"pitch", "notes"} and set(estimator.inputs) & set(scoring.inputs)
-    stems = any(reference_parts(track, stem, scoring.target) for track in tracks for stem in scoring.stems)
-    labels = any(track.pitch is not None for track in tracks)
-    if (separates and stems) or (tracks_pitch and labels):
+    if is_scorable(estimator, tracks, scoring):
         return
+    stems, labels = _references(tracks, scoring)
     there = [what for what, is_there in (("stems", stems), ("pitch labels", labels)) if is_there]
     gives = [what for what, is_there in (("stems", estimator.stems), ("f0", estimator.inputs)) if is_there]
     raise DataError(
@@ -75,6 +73,20 @@ def check_scorable(estimator: Estimator, tracks: Sequence[Track], scoring: Scori
         f"the tracks have {' and '.join(there) or 'neither stems nor pitch labels'}",
         f"metrics asked for: {', '.join(scoring.families)}; inputs: {', '.join(scoring.inputs)}",
     )
+
+
+def is_scorable(estimator: Estimator, tracks: Sequence[Track], scoring: Scoring) -> bool:
+    """Whether some track has stems or labels that the estimator can be scored on."""
+    separates = set(scoring.families) & {"energy", "v3", "v4"} and set(estimator.stems) & set(scoring.stems)
+    tracks_pitch = set(scoring.families) & {"pitch", "notes"} and set(estimator.inputs) & set(scoring.inputs)
+    stems, labels = _references(tracks, scoring)
+    return bool((separates and stems) or (tracks_pitch and labels))
+
+
+def _references(tracks: Sequence[Track], scoring: Scoring) -> tuple[bool, bool]:
+    """Whether some track has one of the stems, and whether one has a pitch label."""
+    stems = any(reference_parts(track, stem, scoring.target) for track in tracks for stem in scoring.stems)
+    return stems, any(track.pitch is not None for track in tracks)
 
 
 def score_track(
@@ -136,6 +148,7 @@ def _score_melody(
     scores: Scores = {}
     if "pitch" in scoring.families:
         scores |= {f"{part}/{key}": value for key, value in score_f0(track, f0).items()}
-    if "notes" in scoring.families and input == "mixture":
-        scores |= {f"notes/{key}": value for key, value in score_notes(track, f0, estimator.note_file(track)).items()}
+    if "notes" in scoring.families:
+        found = score_notes(track, f0, estimator.note_file(track))
+        scores |= {f"{NOTE_PARTS[input]}/{key}": value for key, value in found.items()}
     return scores

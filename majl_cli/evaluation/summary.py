@@ -15,7 +15,7 @@ from majl_cli.metrics.statistics import bootstrap_interval, paired_difference, p
 
 # With fewer singers or artists an interval over them says little: then it is over tracks.
 FEWEST_GROUPS = 10
-_PARTS = ("vocals", "accompaniment", "melody", "melody_clean", "notes")
+_PARTS = ("vocals", "accompaniment", "melody", "melody_clean", "notes", "notes_clean")
 
 
 def score_keys(results: Sequence[Result]) -> list[str]:

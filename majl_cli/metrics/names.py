@@ -1,7 +1,7 @@
 """Every metric by its key: what it is called, its unit and kind, and how it is summed up over tracks.
 
 A score's key is ``part/metric``: the part is a stem (``vocals/sdr``), ``melody`` (f0 from the mixture),
-``melody_clean`` (f0 from the clean stem) or ``notes``. Shares are kept in [0, 1] and shown in percent.
+``melody_clean`` (f0 from the clean stem), ``notes`` or ``notes_clean``. Shares are kept in [0, 1] and shown in percent.
 """
 
 from __future__ import annotations

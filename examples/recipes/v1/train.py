@@ -48,7 +48,8 @@ def main() -> None:
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, help="training time in all, earlier starts counted in")
     length.add_argument("--steps", type=int, help="steps in all, earlier starts counted in")
-    parser.add_argument("--init", type=Path, action="append", default=[], help="checkpoint whose modules are taken on")
+    parser.add_argument("--separation-from", type=Path, help="checkpoint whose separation module is taken on")
+    parser.add_argument("--pitch-from", type=Path, help="checkpoint whose pitch module is taken on")
     parser.add_argument("--pitch-only", action="store_true", help="train the pitch module, on the clean voices")
     parser.add_argument("--cache", type=Path, help="folder for the decoded audio of this manifest, kept for other runs")
     parser.add_argument("--plain", action="store_true", help="augment by remixing, level, speed and rests only")
@@ -66,20 +67,11 @@ def main() -> None:
     Run(config, arguments).train()
 
 
-def taken_on(joint: JointModel, folder: Path) -> str:
-    """Copy every module of a checkpoint that has the very shape of ours; says which. Others begin at random."""
+def take_on(joint: JointModel, name: str, folder: Path) -> None:
+    """Copy the separation or the pitch module of a checkpoint, which must have the very shape of ours."""
     weights = load_file(folder / "model.safetensors")
-    names = []
-    for name in ("separation", "pitch"):
-        module = getattr(joint, name)
-        part = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-        ours = {key: value.shape for key, value in module.state_dict().items()}
-        if {key: value.shape for key, value in part.items()} == ours:
-            module.load_state_dict(part)
-            names.append(name)
-    if not names:
-        raise SystemExit(f"{folder}: no module of it has the shape that the configuration asks for")
-    return f"{' and '.join(names)} of {folder.name}"
+    part = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+    getattr(joint, name).load_state_dict(part)
 
 
 class Run:
@@ -96,7 +88,11 @@ class Run:
             build_pitch(model.pitch, model.pitch_options),
             target=model.target,
         )
-        self.origins = [taken_on(joint, folder) for folder in arguments.init]
+        self.origins = {}
+        for name, folder in (("separation", arguments.separation_from), ("pitch", arguments.pitch_from)):
+            if folder is not None:
+                take_on(joint, name, folder)
+                self.origins[name] = folder.name
         self.joint = joint.to(self.device, memory_format=torch.channels_last)
         self.ema = exponential_average(self.joint, config.loop.ema_decay)
         self.optimizer, _ = make_optimizer(self.joint, config.loop)

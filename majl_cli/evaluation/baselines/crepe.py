@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 
 from majl_cli.convert import CREPE_FIRST_BIN_CENTS, cents_to_frequency
 from majl_cli.device import resolve_device
-from majl_cli.errors import DependencyError
-from majl_cli.evaluation.baselines.families import HOP_LENGTH, SAMPLE_RATE, PitchTracker
+from majl_cli.evaluation.baselines.families import HOP_LENGTH, SAMPLE_RATE, PitchTracker, check_installed
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +42,7 @@ class TorchCrepe(PitchTracker):
     trained_on: tuple[str, ...] = ("mir-1k", "bach10", "rwc-synth", "medleydb", "mdb-stem-synth", "nsynth")
 
     def __init__(self, *, device: str = "auto") -> None:
-        if importlib.util.find_spec("torchcrepe") is None:
-            raise DependencyError(f"{self.name} needs torchcrepe, which is not installed", "pip install torchcrepe")
+        check_installed(self.name, "torchcrepe", "torchcrepe")
         self._device_name = device
         self._network: torch.nn.Module | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 from majl_cli.audio import AudioWriter, read_audio
 from majl_cli.convert import frames_to_seconds
 from majl_cli.data.manifest import Track
-from majl_cli.errors import DataError, UsageError
+from majl_cli.errors import DataError, DependencyError, UsageError
 from majl_cli.evaluation.prepared import PreparedTrack
 from majl_cli.evaluation.results import F0
 from majl_cli.inference.outputs import stem_writers
 from majl_cli.resample import resample, resampled_length
 
 VOCALS, ACCOMPANIMENT = "vocals", "accompaniment"
-SAMPLE_RATE = 16000  # of all pitch trackers here, so that a hop is 10 ms to the sample
+SAMPLE_RATE = 16000  # of all pitch trackers here, so that a hop of 10 ms is so to the sample
 HOP_LENGTH = 160
 WINDOW_SECONDS = 60  # whole seconds: a window starts on a sample at either rate
 CONTEXT_SECONDS = 2
@@ -54,7 +55,8 @@ class Separator(ABC):
 
 
 class PitchTracker(ABC):
-    """A baseline of pitch: f0 every 10 ms from 0 s on, frame k centred at k * 10 ms, in bounded memory.
+    """A baseline of pitch: f0 from 0 s on, frame k centred at k * ``hop_length`` samples of 16 kHz (10 ms unless a
+    tracker has a hop of its own, a divisor of 2 s), in bounded memory.
 
     The file is read in windows of 60 s, each with 2 s more on either side that are computed and thrown away; a
     decoder that follows a path (pYIN's and CREPE's do) has long forgotten its start by then. Channels are averaged.
@@ -66,10 +68,11 @@ class PitchTracker(ABC):
     stems: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("mixture", VOCALS)
     trained_on: tuple[str, ...] = ()
+    hop_length = HOP_LENGTH
 
     @abstractmethod
     def track(self, audio: NDArray[np.float32]) -> NDArray[np.float64]:
-        """f0 of samples (T,) at 16 kHz: (T // 160 + 1,), negative where unvoiced (mir_eval's guess)."""
+        """f0 of samples (T,) at 16 kHz: (T // hop_length + 1,), negative where unvoiced (mir_eval's guess)."""
 
     def separate(self, prepared: PreparedTrack, folder: Path) -> dict[str, Path]:
         """Nothing."""
@@ -81,16 +84,19 @@ class PitchTracker(ABC):
             raise UsageError(f"{self.name}: no input {input!r}", f"use one of {', '.join(self.inputs)}")
         if input == VOCALS and VOCALS not in prepared.references:
             raise DataError(f"track {prepared.track.id}: no reference vocals", "find the melody in the mixture instead")
-        path = prepared.mixture if input == "mixture" else prepared.references[VOCALS]
-        total = resampled_length(prepared.samples, prepared.sample_rate, SAMPLE_RATE) // HOP_LENGTH + 1
-        per_window = WINDOW_SECONDS * SAMPLE_RATE // HOP_LENGTH
+        return self.track_file(prepared.mixture if input == "mixture" else prepared.references[VOCALS], prepared)
+
+    def track_file(self, path: Path, prepared: PreparedTrack) -> F0:
+        """f0 of a file with the rate and length of the prepared track."""
+        hop, rate = self.hop_length, prepared.sample_rate
+        total = resampled_length(prepared.samples, rate, SAMPLE_RATE) // hop + 1
+        per_window = WINDOW_SECONDS * SAMPLE_RATE // hop
         parts: list[NDArray[np.float64]] = []
         for first in range(0, total, per_window):
-            context = min(first, CONTEXT_SECONDS * SAMPLE_RATE // HOP_LENGTH)
-            second = (first - context) * HOP_LENGTH // SAMPLE_RATE
-            audio = _mono(path, second, prepared.sample_rate)
+            context = min(first, CONTEXT_SECONDS * SAMPLE_RATE // hop)
+            audio = _mono(path, (first - context) * hop // SAMPLE_RATE, rate)
             parts.append(self.track(audio)[context:][: min(per_window, total - first)])
-        times = frames_to_seconds(np.arange(total), HOP_LENGTH, SAMPLE_RATE)
+        times = frames_to_seconds(np.arange(total), hop, SAMPLE_RATE)
         return F0(times=times, frequency=np.concatenate(parts))
 
     def note_file(self, track: Track) -> Path | None:
@@ -100,6 +106,12 @@ class PitchTracker(ABC):
     def files(self, track: Track) -> list[Path]:
         """None: it works from the mixture."""
         return []
+
+
+def check_installed(name: str, module: str, package: str) -> None:
+    """Raise DependencyError unless the estimator ``name`` can import the ``module`` of a pip ``package``."""
+    if importlib.util.find_spec(module) is None:
+        raise DependencyError(f"{name} needs {package}, which is not installed", f"pip install {package}")
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _png_uri(png: bytes) -> str:
 
 def _scores(scores: Mapping[str, float]) -> tuple[tuple[str, str, str], ...]:
     order = list(METRICS)
-    keys = sorted(scores, key=lambda key: (part_of(key) in ("melody", "melody_clean", "notes"), part_of(key),
+    keys = sorted(scores, key=lambda key: (part_of(key).startswith(("melody", "notes")), part_of(key),
                                            order.index(metric_of(key).key)))  # fmt: skip
     return tuple((part_name(part_of(key)), metric_of(key).name, with_unit(scores[key], metric_of(key))) for key in keys)
 

@@ -19,8 +19,9 @@ PART_NAMES = {
     "melody": "Melody, from the mixture",
     "melody_clean": "Melody, from the clean vocals",
     "notes": "Notes",
+    "notes_clean": "Notes, from the clean vocals",
 }
-_LAST_PARTS = ("melody", "melody_clean", "notes")
+_LAST_PARTS = ("melody", "melody_clean", "notes", "notes_clean")
 
 Summaries = Mapping[str, Mapping[str, MetricSummary]]
 
