@@ -147,7 +147,7 @@ def test_what_was_fetched_is_told_beside_what_failed(majl: Majl, server: FileSer
 def test_check_finds_a_flipped_byte_and_pull_mends_it(majl: Majl, server: FileServer, home: Path) -> None:
     majl("models", "pull", "tuner", "--yes")
     good = majl("models", "check")
-    assert good.code == 0 and good.out.splitlines() == ["majl-base: ok", "tuner: ok"]
+    assert good.code == 0 and good.out.splitlines() == ["majl-base: ok", "majl-open: ok", "tuner: ok"]
     path = home / "downloads" / "files.test" / "tuner.pt"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     bad = majl("models", "check", "tuner", "--json")

@@ -51,7 +51,7 @@ def test_each_says_what_it_is(name: str) -> None:
     assert estimator.description and "\n" not in estimator.description
     assert bool(estimator.stems) == (name in SEPARATORS)
     assert estimator.inputs == (() if name in SEPARATORS else ("mixture", "vocals"))
-    assert ("mir-1k" in estimator.trained_on) == name.startswith("torchcrepe")
+    assert ("mir-1k" in estimator.trained_on) == name.startswith(("torchcrepe", "pesto"))
 
 
 def test_listing_them_imports_nothing_heavy() -> None:

@@ -61,7 +61,6 @@ def main() -> None:
     config = build(StageConfig, tomllib.loads(arguments.config.read_text()), section="config")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
-    torch.set_flush_denormal(True)  # gradients of silence are that small, and a CPU takes ten times as long for them
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     Run(config, arguments).train()
