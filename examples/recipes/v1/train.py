@@ -36,8 +36,7 @@ from majl_cli.training.stage_config import StageConfig, without_paths
 from majl_cli.training.step import JointLosses, joint_losses
 
 SAVE_SECONDS = 60.0
-NEVER = {"reverb": 0.0, "colour": 0.0, "saturation": 0.0, "narrow": 0.0, "second_voice": 0.0}
-PLAIN = Chances(**NEVER, second_accompaniment=0.0)
+PLAIN = Chances(reverb=0.0, colour=0.0, saturation=0.0, narrow=0.0, second_voice=0.0, second_accompaniment=0.0)
 
 
 def main() -> None:
