@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from majl_cli.convert import PitchGrid
 from majl_cli.models.contracts import PitchModule
-from majl_cli.models.layers import ConvNorm, ResidualBlock, patchify, unpatchify
+from majl_cli.models.layers import ConvNorm, ResidualBlock, patch_convolution, unpatchify
 from majl_cli.models.pitch.log_frequency import filter_bands, harmonic_shifts, harmonic_stack, log_frequency_filters
 
 
@@ -83,8 +83,11 @@ class SalienceCNN(PitchModule):
         frames = audio.shape[-1] // config.hop_length + 1
         x = self._harmonic_stack(audio.float())
         x = functional.pad(x, (0, 0, 0, -frames % config.patch_frames))
-        x = patchify(x, config.patch_frames, config.patch_bins).contiguous(memory_format=torch.channels_last)
-        logits = self.head(self.blocks(self.stem(x))).float()
+        convolution, *rest = self.stem
+        x = patch_convolution(x, convolution, config.patch_frames, config.patch_bins)
+        for layer in rest:
+            x = layer(x)
+        logits = self.head(self.blocks(x)).float()
         return unpatchify(logits, config.patch_frames, config.patch_bins)[:, 0, :frames]
 
     def compile_network(self) -> None:
