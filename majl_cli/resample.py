@@ -57,7 +57,8 @@ def to_channels(block: Block, channels: int) -> Block:
     if given == channels:
         return block
     if channels == 1:
-        return block.mean(axis=1, keepdims=True, dtype=np.float32)
+        # The mean over an axis as short as this is ten times slower than a matrix product.
+        return np.matmul(block, np.full((given, 1), 1.0 / given, np.float32), dtype=np.float32)
     if given == 1:
         return np.repeat(block, channels, axis=1)
     if channels == 2:

@@ -23,7 +23,7 @@ from majl_cli.inference.separation import estimate_blocks, resample_blocks
 from majl_cli.models.contracts import PitchModule
 from majl_cli.models.joint import JointModel
 from majl_cli.models.pitch.decode import DECODERS, decode_salience
-from majl_cli.resample import StreamResampler, resampled_length
+from majl_cli.resample import StreamResampler, resampled_length, to_channels
 
 INPUTS = ("mixture", "vocals")
 VITERBI_WINDOW_SECONDS, VITERBI_LAG_SECONDS = 60.0, 2.0
@@ -141,7 +141,7 @@ def _mono_at_pitch_rate(
 def _voice_at_pitch_rate(
     pitch: PitchModule, voice: Iterable[Block], voice_rate: int, input_rate: int, counted: _Counted
 ) -> Iterator[Block]:
-    mono = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in voice)
+    mono = (to_channels(block, 1) for block in voice)
     audio = resample_blocks(mono, StreamResampler(voice_rate, pitch.sample_rate, 1), 1)
     return _fitted(audio, lambda: max(1, resampled_length(counted.samples, input_rate, pitch.sample_rate)))
 

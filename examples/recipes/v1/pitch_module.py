@@ -5,7 +5,8 @@
 
 ``fill`` keeps what the pitch module will hear: the separation module's estimates of mixtures made as for ``train.py``,
 the voices themselves and their f0. ``train`` may run beside it and takes what is there already. A light module costs so
-little that a separation in every step would be nearly all of the work. Both go on where they were stopped.
+little that a separation in every step would be nearly all of the work. Both go on where they were stopped; ``fill`` may
+do so with another manifest, whose tracks are then heard beside the others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import json
 import math
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ def main() -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="train: time in all, earlier starts counted in")
     length.add_argument("--steps", type=int, help="train: steps in all, earlier starts counted in")
+    parser.add_argument("--voice-absent", type=float, default=0.12, help="fill: the share of accompaniments alone")
     parser.add_argument("--cache", type=Path, help="fill: decoded audio of the manifest, as for train.py")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -61,29 +62,31 @@ def main() -> None:
     joint, _ = load_checkpoint(arguments.checkpoint)
     joint = joint.to(memory_format=torch.channels_last)
     if arguments.action == "fill":
-        fill(joint, config, arguments.source, arguments.target, arguments.batches, arguments.cache)
+        chances = Chances(voice_absent=arguments.voice_absent, accompaniment_absent=0.0)
+        fill(joint, config, arguments, chances)
     else:
         Training(joint, config, arguments).run()
 
 
-def fill(
-    joint: JointModel, config: StageConfig, manifest: Path, folder: Path, batches: int, cache: Path | None
-) -> None:
+def fill(joint: JointModel, config: StageConfig, arguments: argparse.Namespace, chances: Chances) -> None:
     """Write ``batch-N.safetensors``: estimate and voice (B, T) at the pitch module's rate, f0 and known (B, N)."""
-    tracks = [track for track in read_manifest(manifest) if track.split == "train"]
+    folder, batches = arguments.target, arguments.batches
+    tracks = [track for track in read_manifest(arguments.source) if track.split == "train"]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CORPORA).write_text(json.dumps(summary(tracks)))
+    corpora = folder / CORPORA
+    before = json.loads(corpora.read_text()) if corpora.exists() else {}
+    corpora.write_text(json.dumps(before | summary(tracks)))
     first = len(list(folder.glob("batch-*.safetensors")))
     data = Segments(
         tracks,
         sample_rate=joint.separation.sample_rate,
         seconds=config.data.segment_seconds,
         corpus_weights=config.data.weights,
-        chances=Chances(voice_absent=0.12, accompaniment_absent=0.0),
+        chances=chances,
         lowest_hz=config.data.lowest_hz,
         device="cpu",
         seed=config.seed + 1000 * first,
-        cache=cache,
+        cache=arguments.cache,
     )
     target = joint.separation.stems.index(joint.target)
     for number in range(first, batches):
@@ -111,6 +114,8 @@ class Heard:
         for file in sorted(self.folder.glob("batch-*.safetensors"))[len(self.files) :]:
             self.files.append(file)
             self.batches.append(load_file(file))
+        if not self.batches:
+            raise SystemExit(f"{self.folder}: nothing to hear yet; run fill first")
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Audio (B, T), f0 in Hz and known (B, N)."""
@@ -157,11 +162,13 @@ class Training:
         """Step until the time is up or the steps are done; then save and export."""
         loop, saved = self.config.loop, self.seconds
         self.pitch.train()
-        for self.seconds in self._clock():
-            if self.step % 50 == 0 or not self.heard.batches:
+        before, start = self.seconds, time.monotonic()
+        while self._progress() < 1.0:
+            if self.step % 50 == 0 or not self.heard.files:
                 self.heard.refresh()
             loss, norm = self._step()
             self.step += 1
+            self.seconds = before + time.monotonic() - start
             if self.step % loop.log_every == 0:
                 record = {"step": self.step, "seconds": round(self.seconds, 1), "loss": loss, "norm": norm}
                 record["batches"] = len(self.heard.batches)
@@ -172,11 +179,6 @@ class Training:
                 saved = self.seconds
                 self._save()
         self._save()
-
-    def _clock(self) -> Iterator[float]:
-        before, start = self.seconds, time.monotonic()
-        while self._progress() < 1.0:
-            yield before + time.monotonic() - start
 
     def _progress(self) -> float:
         return self.seconds / (60.0 * self.minutes) if self.minutes else self.step / self.steps

@@ -84,6 +84,7 @@ class SalienceCNN(PitchModule):
         x = self._harmonic_stack(audio.float())
         x = functional.pad(x, (0, 0, 0, -frames % config.patch_frames))
         convolution, *rest = self.stem
+        assert isinstance(convolution, nn.Conv2d)
         x = patch_convolution(x, convolution, config.patch_frames, config.patch_bins)
         for layer in rest:
             x = layer(x)
