@@ -31,7 +31,7 @@ $(VENV)/.chromium: | $(VENV)/.installed-dev
 	@touch $@
 
 test: $(VENV)/.installed-dev $(VENV)/.chromium
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

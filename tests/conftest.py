@@ -10,8 +10,14 @@ import torch
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # make test: several processes share the cores
-    torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+# make test runs several processes, which share the cores.
+THREADS = max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+@pytest.fixture(autouse=True)
+def fair_share_of_threads() -> None:
+    """What an earlier test loaded may have taken more."""
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(scope="session")
