@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from majl_cli.models.layers import ConvNorm, fold_batch_norms
+from majl_cli.models.layers import ConvNorm, fold_batch_norms, patch_convolution, patchify
 from majl_cli.models.pitch.log_frequency import filter_bands, harmonic_stack, log_frequency_filters
 from majl_cli.models.registry import build_pitch, build_separation
 
@@ -60,3 +60,12 @@ def test_filters_in_bands_give_what_the_whole_matrix_gives() -> None:
     whole = harmonic_stack(spectrum, filters, filter_bands(filters, width=480), (0, 60), grid.bins)
     torch.testing.assert_close(banded, whole, atol=1e-5, rtol=0)
     assert sum((band.high - band.low) * (band.last - band.first) for band in bands) < 0.4 * filters.numel()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_patch_convolution_is_a_convolution_of_patches(kernel: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 16, 30)
+    convolution = nn.Conv2d(3 * 4 * 5, 7, kernel, padding=kernel // 2).to(memory_format=torch.channels_last)
+    expected = convolution(patchify(x, 4, 5))
+    torch.testing.assert_close(patch_convolution(x, convolution, 4, 5), expected, rtol=0, atol=1e-5)
