@@ -77,17 +77,28 @@ def test_a_complete_voice_bank_is_left_as_it_is(majl, recordings):
 
 
 SLOW_PIECES = """
-import sys, time
+import signal, sys, time
+from pathlib import Path
 import majl_cli.data.synth.pieces as pieces
 from majl_cli.cli.app import main
+
+interrupted = Path(sys.argv.pop(1))
+
+def interrupt(*about):
+    interrupted.touch()
+    signal.default_int_handler(*about)
 
 def slow(path, audio, rate, **options):
     path.write_bytes(b"half")
     print("started", file=sys.stderr, flush=True)
-    time.sleep(2)
+    end = time.monotonic() + 60
+    while not interrupted.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.5)
     path.write_bytes(b"whole")
 
 pieces.soundfile.write = slow
+signal.signal(signal.SIGINT, interrupt)
 main(sys.argv[1:])
 """
 
@@ -97,15 +108,16 @@ main(sys.argv[1:])
 def test_an_interruption_leaves_nothing_half_written(recordings, tmp_path, jobs):
     command = ["data", "synth", "--recordings", str(recordings), "--out", str(tmp_path), "--voices", "9", "--jobs"]
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_PIECES, *command, str(jobs)],
+        [sys.executable, "-c", SLOW_PIECES, str(tmp_path / "interrupted"), *command, str(jobs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert process.stderr is not None
-    while process.stderr.readline() not in ("started\n", ""):
-        pass
+    for _ in range(jobs):  # a piece is finished only after the interruption was noticed, however slow the machine
+        while process.stderr.readline() not in ("started\n", ""):
+            pass
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the worker processes get it too
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, "")
