@@ -15,6 +15,8 @@ from majl_cli.audio import BLOCK_FRAMES, LOUDEST, AudioInfo, AudioReader
 from majl_cli.errors import AudioError, CheckpointError, UsageError
 from majl_cli.inference.chunks import Block
 
+MANY_CHANNELS = 64  # an array with more of them than samples has its axes the other way round
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSource:
@@ -91,6 +93,8 @@ def make_source(source: str | Path | NDArray[Any], sample_rate: int | None) -> S
     audio = np.asarray(source)
     if audio.ndim not in (1, 2) or not audio.size:
         raise AudioError(f"array {audio.shape}: not audio", "give (samples,) or (samples, channels), not empty")
+    if audio.ndim == 2 and audio.shape[1] > max(MANY_CHANNELS, len(audio)):
+        raise AudioError(f"array {audio.shape}: more channels than samples", "give (samples, channels): audio.T")
     if not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(f"array of {audio.dtype}: not floats in [-1, 1]", "divide 16-bit integers by 32768")
     audio = audio.astype(np.float32, copy=False)

@@ -291,6 +291,7 @@ def test_wrong_options_are_refused_before_anything_is_written(
         (noise(500), 0),
         (np.zeros((0, 2)), 1000),
         (np.zeros((2, 2, 2)), 1000),
+        (np.zeros((2, 5000)), 1000),
         (np.zeros(500, np.int16), 1000),
         (np.full(500, np.nan), 1000),
         (np.full(500, 1e30), 1000),
