@@ -79,6 +79,17 @@ def test_the_joint_training_goes_on_and_its_modules_can_be_taken_on(folder: Path
 
 
 @pytest.mark.slow
+def test_two_processes_share_the_batches_and_one_of_them_writes(folder: Path) -> None:
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", RECIPE / "train.py")
+    settings = ("small.toml", "train.jsonl", "joint", "--steps", 2, "--device", "cpu", "--threads", 1)
+    command = [sys.executable, *(str(part) for part in (*launch, *settings))]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert steps(folder / "joint") == [1, 2]
+    assert (folder / "joint" / "best" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
 def test_a_pitch_module_is_trained_behind_a_separation_that_stays(folder: Path) -> None:
     recipe(folder, "train.py", "small.toml", "train.jsonl", "joint", "--device", "cpu", "--steps", 1)
     script, config = "pitch_module.py", ("--config", "small.toml")
