@@ -46,7 +46,7 @@ class UNetConfig:
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     squeeze: int = 8
     high_bands: int = 32
-    segment: float = 12.0
+    segment: float = 24.0
     lowest_hz: float = 0.0
     shifts: int = 1
 
