@@ -56,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.files
         wanted = self.headers.get("Range")
         server.requests.append((self.path, wanted))
+        # Before the headers go out: a client that wants no more asks for the next thing at once, in another thread.
+        cut = server.cuts.pop(0) if server.cuts else None
         content = server.files.get(self.path)
         status = server.status.get(self.path, 200 if content is not None else 404)
         content = content or b""
@@ -72,7 +74,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start + server.shift}-{size + server.shift - 1}/{size}")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        cut = server.cuts.pop(0) if server.cuts else None
         with suppress(ConnectionError):
             self.wfile.write(content if cut is None else content[:cut])
         if cut is not None:
