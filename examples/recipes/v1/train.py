@@ -7,7 +7,7 @@
 The configuration is that of ``majl train-stage1`` (model, loss, weighting, data.weights, batch size and rates of the
 loop); losses, DWHS and averaging are majl's own. The learning rate falls with what is left of ``--minutes`` or
 ``--steps``. Started again with more of them, it goes on from the last save. Under torchrun each process takes its share
-of every batch, which on a CPU is faster than threads are; ``--steps`` alone is possible then.
+of every batch, which on a CPU is faster than threads are; it needs ``--steps`` and trains both modules.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import torch
 import torch.distributed
 from safetensors.torch import load_file
 from segments import Chances, Segments
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from majl_cli.config import build, to_dict
 from majl_cli.data.manifest import read_manifest, summary
@@ -31,6 +33,7 @@ from majl_cli.files import aside_path
 from majl_cli.models.checkpoint import save_checkpoint
 from majl_cli.models.joint import JointModel
 from majl_cli.models.registry import build_pitch, build_separation
+from majl_cli.training.distributed import share_batch_norms
 from majl_cli.training.dwhs import Weighting
 from majl_cli.training.ema import exponential_average
 from majl_cli.training.loop import make_optimizer
@@ -66,8 +69,8 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if torch.distributed.is_torchelastic_launched():
-        if arguments.minutes:
-            parser.error("several processes must stop at the same step: give --steps")
+        if arguments.minutes or arguments.pitch_only:
+            parser.error("several processes take --steps, at which all stop, and train both modules")
         torch.distributed.init_process_group("gloo")
     Run(config, arguments).train()
 
@@ -102,6 +105,10 @@ class Run:
                 take_on(joint, name, folder)
                 self.origins[name] = folder.name
         self.joint = joint.to(self.device, memory_format=torch.channels_last)
+        self.model: nn.Module = self.joint
+        if several:
+            share_batch_norms(self.joint)
+            self.model = DistributedDataParallel(self.joint)
         self.ema = exponential_average(self.joint, config.loop.ema_decay)
         self.optimizer, _ = make_optimizer(self.joint, config.loop)
         self.weighting = Weighting(config.weighting)
@@ -135,7 +142,6 @@ class Run:
             with torch.autocast(torch.device(self.device).type, self.dtype, enabled=self.dtype != torch.float32):
                 losses = self._pitch_losses(batch) if self.pitch_only else self._joint_losses(batch)
             losses.total.backward()
-            self._share_gradients()
             norm = torch.nn.utils.clip_grad_norm_(self.joint.parameters(), loop.clip_norm)
             if not torch.isfinite(norm):
                 raise SystemExit(f"step {self.step}: the gradient is not finite")
@@ -157,7 +163,7 @@ class Run:
             torch.distributed.destroy_process_group()
 
     def _joint_losses(self, batch: dict[str, Any]) -> JointLosses:
-        return joint_losses(self.joint, batch, self.joint, self.config.loss, self.weighting)
+        return joint_losses(self.model, batch, self.joint, self.config.loss, self.weighting)
 
     def _pitch_losses(self, batch: dict[str, Any]) -> JointLosses:
         """The pitch loss on the clean voices, in the place of all losses."""
@@ -168,17 +174,6 @@ class Run:
         mean = weighted_sum(loss, known) / known.sum().clamp_min(1.0)
         none = torch.zeros_like(mean)
         return JointLosses(total=self.config.loss.omega_pe * mean, separation=none, pitch=mean, per_example=none[None])
-
-    def _share_gradients(self) -> None:
-        """Replace the gradients by their mean over the processes."""
-        if self.processes == 1:
-            return
-        gradients = [parameter.grad for parameter in self.joint.parameters() if parameter.grad is not None]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
-        torch.distributed.all_reduce(together)
-        together /= self.processes
-        for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
 
     def _progress(self) -> float:
         """How much of the time or of the steps is done; 1 at the end."""
